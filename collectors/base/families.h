@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Families: what a collector says. The only way to emit a sample.
+//
+// A family is one metric name with its HELP and TYPE; a sample is a set of
+// labels and a value. Values are raw: counters as the kernel counts them, base
+// units (seconds, bytes, ratios), no rates and no timestamps.
+//
+// They are built afresh on every scrape, in the order of the code, so a VM that
+// is gone leaves nothing behind. Not thread-safe: one scrape, one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace vcpu {
+
+// Labels as they stand between the braces: `domain="web",vcpu="0"`. Rendered
+// and escaped once, then used for as many samples as share them.
+class LabelSet {
+ public:
+  using Label = std::pair<std::string_view, std::string_view>;
+
+  LabelSet() = default;
+  LabelSet(std::initializer_list<Label> labels);
+
+  // These labels and one more.
+  LabelSet with(std::string_view name, std::string_view value) const;
+
+  std::string_view text() const { return text_; }
+
+ private:
+  void append(std::string_view name, std::string_view value);
+  std::string text_;
+};
+
+enum class MetricType : std::uint8_t { kCounter, kGauge };
+
+class Family {
+ public:
+  struct Sample {
+    std::string_view labels;  // As LabelSet::text(); lives as long as Family.
+    double value;
+  };
+
+  Family(std::string name, std::string help, MetricType type);
+
+  void add(const LabelSet& labels, double value);
+
+  const std::string& name() const { return name_; }
+  const std::string& help() const { return help_; }
+  MetricType type() const { return type_; }
+  std::size_t size() const { return samples_.size(); }
+  Sample sample(std::size_t index) const;
+  void truncate(std::size_t size);  // Keeps the first `size` samples.
+
+ private:
+  struct Stored {
+    std::size_t labels_end;
+    double value;
+  };
+  std::string name_;
+  std::string help_;
+  MetricType type_;
+  std::string labels_;  // All samples' labels, one after the other.
+  std::vector<Stored> samples_;
+};
+
+class Families {
+ public:
+  // A new family at the end. The reference stays good. A family without samples
+  // is not printed.
+  Family& counter(std::string_view name, std::string_view help);
+  Family& gauge(std::string_view name, std::string_view help);
+
+  // Says of a source (a kernel file, libvirt) that it can be read, or why not:
+  // an empty reason means available. Becomes vcpu_source_available; the reason
+  // may be any text, and is made fit for a label.
+  void source(std::string_view name, std::string_view missing_reason);
+
+  // A part of this collector that failed while the rest is good: its success
+  // becomes 0, what it emitted stays.
+  void problem(std::string message);
+
+  // Counts an object that is left out on purpose: vcpu_series_dropped_total.
+  void dropped(std::string_view reason);
+
+  struct Source {
+    std::string name;
+    std::string missing_reason;
+  };
+  const std::deque<Family>& families() const { return families_; }
+  std::deque<Family>& families() { return families_; }
+  const std::vector<Source>& sources() const { return sources_; }
+  const std::vector<std::string>& problems() const { return problems_; }
+  const std::vector<std::string>& drops() const { return drops_; }
+
+ private:
+  std::deque<Family> families_;
+  std::vector<Source> sources_;
+  std::vector<std::string> problems_;
+  std::vector<std::string> drops_;
+};
+
+constexpr double kNsPerSecond = 1e9;
+inline double seconds(std::uint64_t ns) {
+  return static_cast<double>(ns) / kNsPerSecond;
+}
+
+}  // namespace vcpu

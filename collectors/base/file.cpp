@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/base/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace vcpu {
+namespace {
+
+Error failure(std::string context) {
+  return {{errno, std::generic_category()}, std::move(context)};
+}
+
+std::string join(const Directory& directory, const char* name) {
+  return directory.path() + "/" + name;
+}
+
+// Takes the descriptor over.
+Result<void> read_all(int fd, std::string& contents) {
+  constexpr std::size_t kChunk = 4096;
+  contents.clear();
+  ssize_t n = 0;
+  std::array<char, kChunk> chunk;
+  while (contents.size() < kMaxFileBytes) {
+    n = ::read(fd, chunk.data(),
+               std::min(chunk.size(), kMaxFileBytes - contents.size()));
+    if (n <= 0) break;
+    contents.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+  const int error = errno;
+  ::close(fd);
+  if (n < 0) return Error{{error, std::generic_category()}, ""};
+  return {};
+}
+
+Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
+  DIR* const opened = ::fdopendir(fd);
+  if (opened == nullptr) {
+    auto error = failure(path);
+    ::close(fd);
+    return error;
+  }
+  const auto close = [](DIR* directory) { ::closedir(directory); };
+  const std::unique_ptr<DIR, decltype(close)> directory(opened, close);
+  std::vector<int> numbers;
+  errno = 0;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const char* const begin = entry->d_name;
+    const char* const end = begin + std::strlen(begin);
+    int number = 0;
+    const auto [stop, error] = std::from_chars(begin, end, number);
+    if (error == std::errc{} && stop == end && number >= 0)
+      numbers.push_back(number);
+    errno = 0;
+  }
+  if (errno != 0) return failure(path);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+}  // namespace
+
+Result<Directory> Directory::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  return Directory(fd, path);
+}
+
+Directory::Directory(int fd, std::string path)
+    : fd_(fd), path_(std::move(path)) {}
+
+Directory::Directory(Directory&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+
+Directory& Directory::operator=(Directory&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+Directory::~Directory() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  std::string contents;
+  const auto read = read_all(fd, contents);
+  if (!read) return Error{read.error().code, path};
+  return contents;
+}
+
+Result<void> read_file_at(const Directory& directory, const char* name,
+                          std::string& contents) {
+  const int fd = ::openat(directory.fd(), name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return failure(join(directory, name));
+  const auto read = read_all(fd, contents);
+  if (!read) return Error{read.error().code, join(directory, name)};
+  return {};
+}
+
+Result<std::vector<int>> list_numbers(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  return numbers_in(fd, path);
+}
+
+Result<std::vector<int>> list_numbers_at(const Directory& directory,
+                                         const char* name) {
+  const int fd =
+      ::openat(directory.fd(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(join(directory, name));
+  return numbers_in(fd, join(directory, name));
+}
+
+bool is_gone(const Error& error) {
+  return error.code == std::errc::no_such_file_or_directory ||
+         error.code == std::errc::no_such_process;
+}
+
+}  // namespace vcpu

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading pseudo-files: the only open(2) on procfs, sysfs and cgroupfs.
+//
+// Their st_size is a lie (0, or one page), so a file is read until its end, and
+// no further than a cap: what a guest can make grow must not fill our memory.
+// Thread-safe: nothing here keeps state between calls.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "collectors/base/result.h"
+
+namespace vcpu {
+
+inline constexpr std::size_t kMaxFileBytes = std::size_t{4} << 20;
+
+// A directory held open: what is read through it belongs to the process that
+// had the pid when it was opened, and to no later one (ESRCH instead).
+class Directory {
+ public:
+  static Result<Directory> open(const std::string& path);
+
+  Directory(Directory&& other) noexcept;
+  Directory& operator=(Directory&& other) noexcept;
+  ~Directory();
+
+  int fd() const { return fd_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  Directory(int fd, std::string path);
+  int fd_;
+  std::string path_;
+};
+
+// The whole file, at most kMaxFileBytes of it.
+Result<std::string> read_file(const std::string& path);
+
+// The same below `directory`, into a buffer that is reused from call to call.
+Result<void> read_file_at(const Directory& directory, const char* name,
+                          std::string& contents);
+
+// The entries of a directory whose names are plain decimal numbers, ascending:
+// the processes of /proc, the threads of /proc/PID/task.
+Result<std::vector<int>> list_numbers(const std::string& path);
+Result<std::vector<int>> list_numbers_at(const Directory& directory,
+                                         const char* name);
+
+// True for the errors that mean "this process, thread or VM has just ended".
+bool is_gone(const Error& error);
+
+}  // namespace vcpu

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/catalog.h"
+
+namespace vcpu {
+
+const std::vector<CatalogEntry>& catalog() {
+  static const std::vector<CatalogEntry> entries{
+      {"domain", true, "Which VMs run here, under which VMM, since when.",
+       make_domain},
+      {"sched", true,
+       "Run time, steal, switches, migrations and placement of every vCPU.",
+       make_sched},
+      {"threads", true,
+       "Run time and steal of the VMs' other threads: emulator, I/O, vhost.",
+       make_threads},
+      {"density", true, "How densely vCPUs are packed on cores, CPUs, nodes.",
+       make_density},
+      {"host", true, "How the host's CPUs spend their time.", make_host},
+      {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
+       make_libvirt},
+  };
+  return entries;
+}
+
+}  // namespace vcpu

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/command_lines.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "collectors/base/file.h"
+#include "collectors/inventory/vmm.h"
+
+namespace vcpu {
+
+struct CommandLines::State {
+  Reader reader;
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Key> queue;
+  std::set<Key> awaited;  // Queued, or in the hands of a reader.
+  std::map<Key, std::vector<std::string>> known;
+  int readers = 0;
+};
+
+CommandLines::CommandLines(const Roots& roots)
+    : CommandLines([proc = roots.proc](pid_t pid) {
+        const auto text =
+            read_file(proc + "/" + std::to_string(pid) + "/cmdline");
+        return text ? split_command_line(*text) : std::vector<std::string>{};
+      }) {}
+
+CommandLines::CommandLines(Reader reader) : state_(std::make_shared<State>()) {
+  state_->reader = std::move(reader);
+}
+
+void CommandLines::read_queued(const std::shared_ptr<State>& state) {
+  std::unique_lock lock(state->mutex);
+  while (!state->queue.empty()) {
+    const Key key = std::move(state->queue.front());
+    state->queue.pop_front();
+    lock.unlock();
+    auto argv = state->reader(key.pid);
+    lock.lock();
+    // Not kept: what was forgotten meanwhile, which nobody would clean up, and
+    // the empty text of a process in the middle of its exec, to be read again.
+    if (state->awaited.erase(key) != 0 && !argv.empty())
+      state->known.emplace(key, std::move(argv));
+    state->changed.notify_all();
+  }
+  --state->readers;
+}
+
+void CommandLines::request(const std::vector<Key>& keys,
+                           std::chrono::milliseconds patience) {
+  std::unique_lock lock(state_->mutex);
+  const std::set<Key> wanted(keys.begin(), keys.end());
+  std::erase_if(state_->known,
+                [&](const auto& item) { return !wanted.contains(item.first); });
+  std::erase_if(state_->awaited,
+                [&](const Key& key) { return !wanted.contains(key); });
+  std::erase_if(state_->queue,
+                [&](const Key& key) { return !wanted.contains(key); });
+
+  std::vector<Key> fresh;
+  for (const Key& key : wanted) {
+    if (state_->known.contains(key) || state_->awaited.contains(key)) continue;
+    state_->awaited.insert(key);
+    state_->queue.push_back(key);
+    fresh.push_back(key);
+  }
+  if (!state_->queue.empty() && state_->readers < kMaxReaders) {
+    try {
+      std::thread(read_queued, state_).detach();
+      ++state_->readers;
+    } catch (const std::system_error&) {
+      // No thread to be had now; the queue is there at the next scrape.
+      return;
+    }
+  }
+  state_->changed.wait_for(lock, patience, [&] {
+    return std::all_of(fresh.begin(), fresh.end(), [&](const Key& key) {
+      return !state_->awaited.contains(key);
+    });
+  });
+}
+
+std::vector<std::string> CommandLines::find(const Key& key) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->known.find(key);
+  return found == state_->known.end() ? std::vector<std::string>{}
+                                      : found->second;
+}
+
+std::size_t CommandLines::pending() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->awaited.size();
+}
+
+}  // namespace vcpu

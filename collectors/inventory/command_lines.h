@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CommandLines: /proc/PID/cmdline of new processes, read off the scrape path.
+//
+// Reading it takes the process's mmap_lock, so it may hang for as long as that
+// process does. It is therefore read once per process, by short-lived threads
+// of at most kMaxReaders; a scrape waits a little for the new ones and goes on
+// without those that hang: they join a later scrape.
+//
+// A process is known by its pid, start time and name, so that an exec (a
+// launcher that turns into its VM) and a reused pid are read anew.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "collectors/base/roots.h"
+
+namespace vcpu {
+
+class CommandLines {
+ public:
+  struct Key {
+    pid_t pid = 0;
+    std::uint64_t start_ticks = 0;
+    std::string comm;
+    bool operator<(const Key& other) const {
+      return std::tie(pid, start_ticks, comm) <
+             std::tie(other.pid, other.start_ticks, other.comm);
+    }
+  };
+  using Reader = std::function<std::vector<std::string>(pid_t)>;
+
+  static constexpr int kMaxReaders = 8;
+
+  explicit CommandLines(const Roots& roots);
+  // For tests: `reader` stands for reading the file, and may block.
+  explicit CommandLines(Reader reader);
+
+  // Asks for these processes and forgets all others. Waits at most `patience`
+  // for those not asked before.
+  void request(const std::vector<Key>& keys,
+               std::chrono::milliseconds patience);
+
+  // The arguments; empty while not read yet, or where nothing could be read.
+  std::vector<std::string> find(const Key& key) const;
+
+  // Processes whose command line has not come yet.
+  std::size_t pending() const;
+
+ private:
+  struct State;
+  static void read_queued(const std::shared_ptr<State>& state);
+  // Shared with readers, which may outlive this object if they hang.
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace vcpu

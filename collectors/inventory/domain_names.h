@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `domain` label of every VM: its name, as long as it is the only one.
+//
+// Two VMs of one name both become NAME@ and the first 8 characters of their
+// uuid (NAME@PID without a uuid), and stay so for as long as the exporter
+// runs, whoever of them ends first: a label must not pass from one VM to
+// another. Two processes of one name *and* one uuid are one VM caught in a
+// migration on this host: the older one is shown until it ends.
+//
+// Keeps the names that have been shared once. One scrape, one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace vcpu {
+
+class DomainNames {
+ public:
+  struct Process {
+    std::string name;  // Label-safe.
+    std::string uuid;
+    pid_t pid = 0;
+    std::uint64_t start_ticks = 0;
+  };
+
+  // In the order of `processes`: the label, unique among them all; empty for
+  // the second process of one VM.
+  std::vector<std::string> assign(const std::vector<Process>& processes);
+
+ private:
+  std::set<std::string> shared_;
+};
+
+}  // namespace vcpu

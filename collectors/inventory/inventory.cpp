@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/inventory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "collectors/base/label_text.h"
+#include "collectors/inventory/thread_role.h"
+#include "collectors/kernel/proc_stat.h"
+#include "collectors/kernel/task_cgroup.h"
+
+namespace vcpu {
+namespace {
+
+// A VMM has a thread besides its vCPU's; a kernel thread never becomes one.
+bool may_be_vmm(const Process& process) {
+  return !process.kernel_thread && process.num_threads >= 2;
+}
+
+std::map<pid_t, std::vector<pid_t>> vhost_threads(
+    const std::vector<Process>& processes) {
+  std::map<pid_t, std::vector<pid_t>> of_owner;
+  for (const Process& process : processes) {
+    if (!process.kernel_thread) continue;
+    if (const auto owner = vhost_owner(process.comm))
+      of_owner[*owner].push_back(process.pid);
+  }
+  return of_owner;
+}
+
+std::string default_name(const VmIdentity& identity, pid_t pid) {
+  return std::string(to_string(identity.vmm)) + "-" + std::to_string(pid);
+}
+
+VmIdentity label_safe(VmIdentity identity, pid_t pid) {
+  identity.name = label_text(identity.name);
+  if (identity.name.empty()) identity.name = default_name(identity, pid);
+  identity.uuid = label_text(identity.uuid);
+  identity.accel = label_text(identity.accel);
+  identity.machine = label_text(identity.machine);
+  return identity;
+}
+
+// vCPUs first, by index; the others by age.
+bool before(const Thread& a, const Thread& b) {
+  const auto rank = [](const Thread& thread) {
+    return std::tuple(thread.role != ThreadRole::kVcpu, thread.vcpu,
+                      thread.tid);
+  };
+  return rank(a) < rank(b);
+}
+
+const LibvirtDomain* find_domain(const LibvirtView& libvirt,
+                                 const VmIdentity& identity) {
+  for (const auto& domain : libvirt.domains)
+    if (domain.uuid == identity.uuid) return &domain;
+  return nullptr;
+}
+
+}  // namespace
+
+Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
+                     CommandLines command_lines, LibvirtSource libvirt,
+                     std::chrono::milliseconds patience)
+    : roots_(std::move(roots)),
+      tasks_(std::move(tasks)),
+      command_lines_(std::move(command_lines)),
+      libvirt_(std::move(libvirt)),
+      patience_(patience) {}
+
+Result<Snapshot> Inventory::take(Families& said) {
+  auto topology = read_topology(roots_);
+  if (!topology) return topology.error();
+  Snapshot snapshot;
+  snapshot.host = std::make_shared<const Topology>(*std::move(topology));
+  snapshot.libvirt = libvirt_();
+
+  tasks_->begin(snapshot.host);
+  const auto processes = tasks_->processes(said);
+  if (!processes) return processes.error();
+  find_instances(*processes, said);
+
+  std::vector<DomainNames::Process> named;
+  for (const auto& [pid, instance] : instances_)
+    named.push_back({instance.identity.name, instance.identity.uuid, pid,
+                     instance.key.start_ticks});
+  const auto labels = names_.assign(named);
+  const auto vhosts = vhost_threads(*processes);
+
+  std::size_t next = 0;
+  for (auto& [pid, instance] : instances_) {
+    const std::string& label = labels[next++];
+    if (label.empty()) {
+      said.dropped("second_process_of_a_vm");
+      continue;
+    }
+    Vm vm;
+    vm.domain = label;
+    vm.name = instance.identity.name;
+    vm.uuid = instance.identity.uuid;
+    vm.vmm = to_string(instance.identity.vmm);
+    vm.accel = instance.identity.accel;
+    vm.machine = instance.identity.machine;
+    vm.pid = pid;
+    vm.start_time_seconds = instance.start_time_seconds;
+    if (!vm.uuid.empty())
+      vm.libvirt = find_domain(*snapshot.libvirt, instance.identity);
+    const auto own = vhosts.find(pid);
+    add_threads(vm, instance,
+                own == vhosts.end() ? std::vector<pid_t>{} : own->second, said);
+    // Its last thread ended meanwhile: so did the VM.
+    if (!vm.threads.empty()) snapshot.vms.push_back(std::move(vm));
+  }
+  std::sort(snapshot.vms.begin(), snapshot.vms.end(),
+            [](const Vm& a, const Vm& b) { return a.domain < b.domain; });
+  tasks_->report(said);
+  return snapshot;
+}
+
+void Inventory::find_instances(const std::vector<Process>& processes,
+                               Families& said) {
+  std::vector<CommandLines::Key> keys;
+  for (const Process& process : processes)
+    if (may_be_vmm(process))
+      keys.push_back({process.pid, process.start_ticks, process.comm});
+  command_lines_.request(keys, patience_);
+  const std::size_t pending = command_lines_.pending();
+  said.source(
+      "command_lines",
+      pending == 0 ? "" : "a process does not let its command line be read");
+
+  std::map<pid_t, Instance> alive;
+  for (auto& key : keys) {
+    const auto known = instances_.find(key.pid);
+    if (known != instances_.end() &&
+        known->second.key.start_ticks == key.start_ticks &&
+        known->second.key.comm == key.comm) {
+      alive.insert(instances_.extract(known));
+      continue;
+    }
+    auto identity = identify_vmm(command_lines_.find(key));
+    if (!identity) continue;
+    if (auto instance = make_instance(key, *std::move(identity)))
+      alive.emplace(key.pid, *std::move(instance));
+  }
+  instances_ = std::move(alive);
+}
+
+std::optional<Inventory::Instance> Inventory::make_instance(
+    const CommandLines::Key& key, VmIdentity identity) const {
+  auto directory = Directory::open(roots_.proc + "/" + std::to_string(key.pid));
+  if (!directory) return std::nullopt;
+  Instance instance{label_safe(std::move(identity), key.pid),
+                    key,
+                    *std::move(directory),
+                    0,
+                    {}};
+  // Once: the boot time is a difference of clocks, and moves when one is set.
+  const auto text = read_file(roots_.proc + "/stat");
+  const auto stat = text ? parse_proc_stat(*text) : malformed("stat");
+  if (stat && stat->boot_time) {
+    instance.start_time_seconds =
+        static_cast<double>(*stat->boot_time) +
+        static_cast<double>(key.start_ticks) /
+            static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }
+  return instance;
+}
+
+RoleOfThread Inventory::role_of(const Instance& instance, const Task& task) {
+  const auto by_name =
+      role_by_name(instance.identity.vmm, task.comm, instance.key.comm,
+                   task.tid == instance.key.pid);
+  if (by_name) return *by_name;
+  const auto path = "task/" + std::to_string(task.tid) + "/cgroup";
+  if (!read_file_at(instance.directory, path.c_str(), buffer_)) return {};
+  return role_by_cgroup(cpu_cgroup(buffer_)).value_or(RoleOfThread{});
+}
+
+void Inventory::add_threads(Vm& vm, Instance& instance,
+                            const std::vector<pid_t>& vhost_threads,
+                            Families& said) {
+  std::vector<Task> tasks = tasks_->threads(instance.directory, said);
+  for (const pid_t pid : vhost_threads) {
+    const auto directory =
+        Directory::open(roots_.proc + "/" + std::to_string(pid));
+    if (!directory) continue;
+    for (auto& task : tasks_->threads(*directory, said))
+      tasks.push_back(std::move(task));
+  }
+  std::set<int> seen;
+  for (Task& task : tasks) {
+    const auto [role, index] = role_of(instance, task);
+    const bool vcpu = role == ThreadRole::kVcpu;
+    // A thread that is being replaced still bears its vCPU's name: one is it.
+    if (vcpu && !seen.insert(index).second) continue;
+    Thread thread;
+    thread.tid = task.tid;
+    thread.role = role;
+    thread.vcpu = index;
+    thread.cpu = task.cpu;
+    thread.allowed = std::move(task.allowed);
+    if (vcpu) {
+      if (auto accel = accel_by_name(task.comm); !accel.empty())
+        vm.accel = std::move(accel);
+      thread.labels =
+          LabelSet{{"domain", vm.domain}, {"vcpu", std::to_string(index)}};
+    }
+    const VmTotals::ThreadId id{task.tid, task.start_ticks};
+    if (task.sched && vcpu)
+      thread.sched = instance.totals.vcpu(index, id, *task.sched);
+    if (task.sched && !vcpu) {
+      thread.sched = task.sched;
+      instance.totals.role(role, id, *task.sched);
+    }
+    vm.threads.push_back(std::move(thread));
+  }
+  std::sort(vm.threads.begin(), vm.threads.end(), before);
+  vm.vcpu_count = seen.size();
+  vm.role_times = instance.totals.finish_pass();
+}
+
+}  // namespace vcpu

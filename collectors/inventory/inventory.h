@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Inventory: finds the VMs of this host and takes the Snapshot of a scrape.
+//
+//   processes --> those with two threads or more --> command line --> a VMM?
+//             --> its threads, with roles --> totals that never decrease
+//
+// Everything comes from the kernel; libvirt, where there is one, adds what it
+// knows about a VM that the kernel showed. Nothing here waits for a VM or for
+// libvirt. One scrape, one thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "collectors/base/families.h"
+#include "collectors/base/result.h"
+#include "collectors/base/roots.h"
+#include "collectors/inventory/command_lines.h"
+#include "collectors/inventory/domain_names.h"
+#include "collectors/inventory/task_reader.h"
+#include "collectors/inventory/thread_role.h"
+#include "collectors/inventory/vm_totals.h"
+#include "collectors/inventory/vmm.h"
+#include "collectors/snapshot.h"
+
+namespace vcpu {
+
+class Inventory {
+ public:
+  using LibvirtSource = std::function<std::shared_ptr<const LibvirtView>()>;
+
+  // How long a scrape waits for the command lines of new processes.
+  static constexpr std::chrono::milliseconds kPatience{20};
+
+  Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
+            CommandLines command_lines, LibvirtSource libvirt,
+            std::chrono::milliseconds patience = kPatience);
+
+  // An Error only where there is no telling what runs (no /proc, no topology).
+  // Sources and problems of parts are said to `said`.
+  Result<Snapshot> take(Families& said);
+
+ private:
+  struct Instance {  // One run of one VM: a process.
+    VmIdentity identity;
+    CommandLines::Key key;
+    Directory directory;
+    double start_time_seconds = 0;
+    VmTotals totals;
+  };
+
+  void find_instances(const std::vector<Process>& processes, Families& said);
+  std::optional<Instance> make_instance(const CommandLines::Key& key,
+                                        VmIdentity identity) const;
+  void add_threads(Vm& vm, Instance& instance,
+                   const std::vector<pid_t>& vhost_threads, Families& said);
+  RoleOfThread role_of(const Instance& instance, const Task& task);
+
+  Roots roots_;
+  std::unique_ptr<TaskReader> tasks_;
+  CommandLines command_lines_;
+  LibvirtSource libvirt_;
+  std::chrono::milliseconds patience_;
+
+  DomainNames names_;
+  std::map<pid_t, Instance> instances_;
+  std::string buffer_;
+};
+
+}  // namespace vcpu

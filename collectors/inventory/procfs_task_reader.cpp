@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/procfs_task_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <iterator>
+#include <utility>
+
+#include "collectors/kernel/cpu_list.h"
+#include "collectors/kernel/task_sched.h"
+#include "collectors/kernel/task_schedstat.h"
+#include "collectors/kernel/task_stat.h"
+#include "collectors/kernel/task_status.h"
+
+namespace vcpu {
+namespace {
+
+// A kernel thread stays one, so only every so many passes look whether its pid
+// has come to belong to somebody else.
+constexpr unsigned kRecheck = 16;
+
+bool is_refused(const Error& error) {
+  return error.code == std::errc::permission_denied ||
+         error.code == std::errc::operation_not_permitted;
+}
+
+}  // namespace
+
+ProcfsTaskReader::ProcfsTaskReader(Roots roots) : roots_(std::move(roots)) {}
+
+void ProcfsTaskReader::begin(std::shared_ptr<const Topology> host) {
+  if (!host_ || host_->online != host->online) sets_.clear();
+  host_ = std::move(host);
+  ++pass_;
+  for (Source* source : {&stat_, &schedstat_, &status_, &sched_}) {
+    source->read = false;
+    source->missing_reason.clear();
+  }
+}
+
+Result<std::vector<Process>> ProcfsTaskReader::processes(Families& said) {
+  const auto pids = list_numbers(roots_.proc);
+  if (!pids) return pids.error();
+  // The first process is visible unless /proc is mounted with hidepid.
+  const bool hidden = !std::binary_search(pids->begin(), pids->end(), 1);
+  said.source("procfs", hidden ? "other users' processes are hidden" : "");
+
+  std::vector<Process> processes;
+  std::map<pid_t, Process> kernel_threads;
+  for (const pid_t pid : *pids) {
+    const auto known = kernel_threads_.find(pid);
+    const bool recheck =
+        static_cast<unsigned>(pid) % kRecheck == pass_ % kRecheck;
+    std::optional<Process> found;
+    if (known != kernel_threads_.end() && !recheck) {
+      found = known->second;
+    } else {
+      found = process(pid, said);
+    }
+    if (!found) continue;
+    if (found->kernel_thread) kernel_threads.emplace(pid, *found);
+    processes.push_back(*std::move(found));
+  }
+  kernel_threads_ = std::move(kernel_threads);
+  return processes;
+}
+
+std::optional<Process> ProcfsTaskReader::process(pid_t pid,
+                                                 Families& said) const {
+  const auto text =
+      read_file(roots_.proc + "/" + std::to_string(pid) + "/stat");
+  if (!text) {
+    if (!is_gone(text.error()) && !is_refused(text.error()))
+      said.problem(text.error().message());
+    return std::nullopt;
+  }
+  const auto stat = parse_task_stat(*text);
+  if (!stat) {
+    said.problem(roots_.proc + "/" + std::to_string(pid) + "/" +
+                 stat.error().message());
+    return std::nullopt;
+  }
+  if (stat->ended()) return std::nullopt;
+  return Process{pid, stat->comm, stat->start_ticks, stat->num_threads,
+                 stat->kernel_thread()};
+}
+
+std::vector<Task> ProcfsTaskReader::threads(const Directory& directory,
+                                            Families& said) {
+  const auto tids = list_numbers_at(directory, "task");
+  if (!tids) {
+    if (!is_gone(tids.error())) said.problem(tids.error().message());
+    return {};
+  }
+  std::vector<Task> tasks;
+  tasks.reserve(tids->size());
+  for (const pid_t tid : *tids)
+    if (auto found = task(directory, tid, said))
+      tasks.push_back(*std::move(found));
+  return tasks;
+}
+
+template <typename Parsed>
+std::optional<Parsed> ProcfsTaskReader::read(
+    const Directory& directory, pid_t tid, Source& source,
+    Result<Parsed> (*parse)(std::string_view), Families& said) {
+  std::array<char, 64> name;
+  std::snprintf(name.data(), name.size(), "task/%d/%s", tid, source.file);
+  const auto done = read_file_at(directory, name.data(), buffer_);
+  if (!done) {
+    const auto& error = done.error();
+    // Absent for a thread that lives: this kernel has no such file.
+    source.missing_reason =
+        is_gone(error) ? "not offered by this kernel" : error.code.message();
+    if (!is_gone(error) && !is_refused(error)) said.problem(error.message());
+    return std::nullopt;
+  }
+  auto parsed = parse(buffer_);
+  if (!parsed) {
+    // An empty text is a thread that ended between open and read.
+    if (!buffer_.empty()) {
+      said.problem(directory.path() + "/" + name.data() + ": " +
+                   parsed.error().code.message());
+    }
+    return std::nullopt;
+  }
+  source.read = true;
+  return *std::move(parsed);
+}
+
+std::optional<Task> ProcfsTaskReader::task(const Directory& directory,
+                                           pid_t tid, Families& said) {
+  // First, as it says whether there is such a thread at all.
+  const auto stat = read(directory, tid, stat_, parse_task_stat, said);
+  if (!stat || stat->ended()) return std::nullopt;
+
+  Task task;
+  task.tid = tid;
+  task.comm = stat->comm;
+  task.start_ticks = stat->start_ticks;
+  task.cpu = stat->cpu;
+  const auto times =
+      read(directory, tid, schedstat_, parse_task_schedstat, said);
+  if (times)
+    task.sched =
+        SchedStat{times->run_ns, times->wait_ns, times->timeslices, {}, {}, {}};
+  if (const auto status =
+          read(directory, tid, status_, parse_task_status, said)) {
+    task.allowed = allowed(status->cpus_allowed_list);
+    if (!task.allowed) said.problem(directory.path() + ": bad CPU list");
+    if (task.sched) {
+      task.sched->voluntary = status->voluntary;
+      task.sched->involuntary = status->involuntary;
+    }
+  }
+  if (const auto sched = read(directory, tid, sched_, parse_task_sched, said);
+      sched && task.sched) {
+    task.sched->migrations = sched->nr_migrations;
+  }
+  return task;
+}
+
+std::shared_ptr<const CpuSet> ProcfsTaskReader::allowed(
+    std::string_view cpu_list) {
+  const auto known = sets_.find(cpu_list);
+  if (known != sets_.end()) return known->second;
+  const auto listed = parse_cpu_list(cpu_list);
+  if (!listed) return nullptr;
+  // The kernel's mask keeps CPUs that are offline or not there at all.
+  CpuSet online;
+  std::set_intersection(listed->begin(), listed->end(), host_->online.begin(),
+                        host_->online.end(), std::back_inserter(online));
+  auto set = std::make_shared<const CpuSet>(std::move(online));
+  sets_.emplace(cpu_list, set);
+  return set;
+}
+
+void ProcfsTaskReader::report(Families& said) {
+  for (const Source* source : {&stat_, &schedstat_, &status_, &sched_}) {
+    // Without any thread there is nothing to say about a file of theirs; and
+    // one thread that answers shows that the kernel offers it.
+    if (!source->read && source->missing_reason.empty()) continue;
+    said.source(std::string("task_") + source->file,
+                source->read ? "" : source->missing_reason);
+  }
+}
+
+}  // namespace vcpu

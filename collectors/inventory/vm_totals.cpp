@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/vm_totals.h"
+
+#include <optional>
+
+namespace vcpu {
+namespace {
+
+// So many passes a thread may be missing, for want of a descriptor, say, and
+// still not count as ended: it would be counted again in full when it is back.
+constexpr std::uint64_t kPassesMissed = 10;
+
+using Count = std::optional<std::uint64_t>;
+
+// What the kernel does not tell now is not told, whatever it told before.
+Count sum(const Count& ended, const Count& now) {
+  if (!now) return std::nullopt;
+  return ended.value_or(0) + *now;
+}
+
+SchedStat sum(const SchedStat& ended, const SchedStat& now) {
+  return {ended.run_ns + now.run_ns,
+          ended.wait_ns + now.wait_ns,
+          ended.dispatches + now.dispatches,
+          sum(ended.voluntary, now.voluntary),
+          sum(ended.involuntary, now.involuntary),
+          sum(ended.migrations, now.migrations)};
+}
+
+// The figures to remember: a thread that ends while it is read tells but half
+// of them, and what it told before must stay counted.
+SchedStat last_told(const SchedStat& before, SchedStat now) {
+  if (!now.voluntary) now.voluntary = before.voluntary;
+  if (!now.involuntary) now.involuntary = before.involuntary;
+  if (!now.migrations) now.migrations = before.migrations;
+  return now;
+}
+
+}  // namespace
+
+SchedStat VmTotals::vcpu(int index, ThreadId thread, const SchedStat& raw) {
+  auto [found, added] = vcpus_.try_emplace(index, Vcpu{thread, {}, raw});
+  Vcpu& vcpu = found->second;
+  if (vcpu.thread != thread) {
+    vcpu.ended = last_told(vcpu.ended, sum(vcpu.ended, vcpu.last));
+    vcpu.thread = thread;
+    vcpu.last = {};
+  }
+  vcpu.last = last_told(vcpu.last, raw);
+  return sum(vcpu.ended, raw);
+}
+
+void VmTotals::role(ThreadRole role, ThreadId thread, const SchedStat& raw) {
+  Seen& seen = threads_[thread];
+  RoleTime& total = roles_[role];
+  total.role = role;
+  total.run_ns += raw.run_ns - seen.last.run_ns;
+  total.wait_ns += raw.wait_ns - seen.last.wait_ns;
+  seen = {raw, pass_};
+}
+
+std::vector<RoleTime> VmTotals::finish_pass() {
+  std::erase_if(threads_, [this](const auto& item) {
+    return pass_ - item.second.pass > kPassesMissed;
+  });
+  ++pass_;
+  std::vector<RoleTime> times;
+  for (const auto& [role, time] : roles_) times.push_back(time);
+  return times;
+}
+
+}  // namespace vcpu

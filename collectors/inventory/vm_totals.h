@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// VmTotals: figures of one run of one VM that never decrease, whatever its
+// threads do.
+//
+// A vCPU that is unplugged and plugged again gets a new thread, whose kernel
+// counters start at zero: the vCPU's own go on from where they were. Threads of
+// a pool come and go: their role's time is a sum of deltas, so that the ended
+// ones stay counted.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "collectors/snapshot.h"
+
+namespace vcpu {
+
+class VmTotals {
+ public:
+  using ThreadId = std::pair<pid_t, std::uint64_t>;  // tid, start time.
+
+  // The vCPU's figures, given those of the thread that carries it now.
+  SchedStat vcpu(int index, ThreadId thread, const SchedStat& raw);
+
+  // Counts a thread that is not a vCPU to its role.
+  void role(ThreadRole role, ThreadId thread, const SchedStat& raw);
+
+  // Ends a pass: what was not seen in the last few has ended. Returns all
+  // roles' times.
+  std::vector<RoleTime> finish_pass();
+
+ private:
+  struct Vcpu {
+    ThreadId thread;
+    SchedStat ended;  // Sum over the threads that carried it before.
+    SchedStat last;
+  };
+  struct Seen {
+    SchedStat last;
+    std::uint64_t pass = 0;
+  };
+  std::map<int, Vcpu> vcpus_;
+  std::map<ThreadId, Seen> threads_;
+  std::map<ThreadRole, RoleTime> roles_;
+  std::uint64_t pass_ = 0;
+};
+
+}  // namespace vcpu

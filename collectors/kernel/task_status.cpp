@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/kernel/task_status.h"
+
+#include "collectors/base/scan.h"
+
+namespace vcpu {
+
+Result<TaskStatus> parse_task_status(std::string_view text) {
+  const auto allowed = find_line(text, "Cpus_allowed_list:");
+  const auto voluntary = find_line(text, "voluntary_ctxt_switches:");
+  const auto involuntary = find_line(text, "nonvoluntary_ctxt_switches:");
+  if (!allowed || !voluntary || !involuntary) return malformed("status");
+  const auto given_up = parse_number<std::uint64_t>(trim(*voluntary));
+  const auto lost = parse_number<std::uint64_t>(trim(*involuntary));
+  if (!given_up || !lost) return malformed("status");
+  return TaskStatus{trim(*allowed), *given_up, *lost};
+}
+
+}  // namespace vcpu

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// /proc/PID/task/TID/status: what of it concerns scheduling.
+// https://docs.kernel.org/filesystems/proc.html, table 1-2
+//
+//   Cpus_allowed_list:	0-3,8
+//   voluntary_ctxt_switches:	150
+//   nonvoluntary_ctxt_switches:	545
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "collectors/base/result.h"
+
+namespace vcpu {
+
+struct TaskStatus {
+  std::string_view cpus_allowed_list;  // Into the text; see cpu_list.h.
+  std::uint64_t voluntary = 0;         // Switches at which it gave the CPU up.
+  std::uint64_t involuntary = 0;       // Switches at which it lost the CPU.
+};
+
+Result<TaskStatus> parse_task_status(std::string_view text);
+
+}  // namespace vcpu

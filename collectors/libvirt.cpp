@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/catalog.h"
+
+namespace vcpu {
+namespace {
+
+void add_health(const LibvirtView& libvirt, Families& families) {
+  auto& up = families.gauge(
+      "vcpu_libvirt_up",
+      "Whether libvirt answers (1) or not (0); absent on a host that never had "
+      "one. From a read-only connection.");
+  auto& age = families.gauge(
+      "vcpu_libvirt_cache_age_seconds",
+      "How long ago libvirt gave the figures that are shown; from our cache.");
+  families.source("libvirt", libvirt.up ? "" : libvirt.reason);
+  if (libvirt.expected) up.add({}, libvirt.up ? 1 : 0);
+  if (libvirt.age_seconds) age.add({}, *libvirt.age_seconds);
+}
+
+void add_state(const Vm& vm, Family& state) {
+  const LabelSet labels{{"domain", vm.domain}};
+  for (const char* const name : kLibvirtStates)
+    state.add(labels.with("state", name), vm.libvirt->state == name ? 1 : 0);
+}
+
+void add_counts(const Vm& vm, Family& counts) {
+  const LabelSet labels{{"domain", vm.domain}};
+  if (const auto current = vm.libvirt->vcpus_current)
+    counts.add(labels.with("kind", "current"), *current);
+  if (const auto maximum = vm.libvirt->vcpus_maximum)
+    counts.add(labels.with("kind", "maximum"), *maximum);
+}
+
+void add_pins(const Vm& vm, Family& pins) {
+  const auto& pinned = vm.libvirt->pinned_cpus;
+  for (std::size_t i = 0; i < pinned.size(); ++i) {
+    pins.add({{"domain", vm.domain}, {"vcpu", std::to_string(i)}}, pinned[i]);
+  }
+}
+
+class Libvirt final : public Collector {
+ public:
+  std::string_view name() const override { return "libvirt"; }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    add_health(*snapshot.libvirt, families);
+    auto& state = families.gauge(
+        "vcpu_domain_state",
+        "The VM's state as libvirt knows it: 1 for the state it is in, 0 for "
+        "the others; from virConnectGetAllDomainStats.");
+    auto& counts =
+        families.gauge("vcpu_domain_vcpus",
+                       "vCPUs the VM has now and may have at most; from "
+                       "virDomainGetVcpusFlags.");
+    auto& pins = families.gauge(
+        "vcpu_configured_cpus",
+        "Number of CPUs that libvirt's configuration lets the vCPU use; other "
+        "than vcpu_allowed_cpus where something else moved it. From "
+        "virDomainGetVcpuPinInfo.");
+    for (const Vm& vm : snapshot.vms) {
+      if (vm.libvirt == nullptr) continue;
+      add_state(vm, state);
+      add_counts(vm, counts);
+      add_pins(vm, pins);
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_libvirt(const Roots& /*roots*/) {
+  return std::make_unique<Libvirt>();
+}
+
+}  // namespace vcpu

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/libvirt/client.h"
+
+#include <utility>
+
+#ifdef VCPU_HAVE_LIBVIRT
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cstdint>
+#include <iterator>
+#include <numeric>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "collectors/libvirt/backoff.h"
+#include "collectors/libvirt/library.h"
+
+namespace vcpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kShortestDelay{1000};
+constexpr milliseconds kLongestDelay{15000};
+constexpr int kKeepAliveSeconds = 5;
+constexpr unsigned kKeepAliveMisses = 3;
+constexpr int kMinCpusInMap = 1024;
+
+// CPU numbers may have holes, so a map is wider than the number of CPUs.
+int cpus_in_map() {
+  const auto configured = static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF));
+  return std::max(kMinCpusInMap, 2 * configured);
+}
+
+std::string state_name(virDomainStatsRecordPtr record) {
+  for (int i = 0; i < record->nparams; ++i) {
+    const virTypedParameter& parameter = record->params[i];
+    if (std::string_view(parameter.field) != "state.state") continue;
+    const auto index = static_cast<unsigned>(parameter.value.i);
+    if (index < kLibvirtStates.size()) return kLibvirtStates[index];
+  }
+  return kLibvirtStates[VIR_DOMAIN_NOSTATE];
+}
+
+[[noreturn]] void run_event_loop(decltype(&virEventRunDefaultImpl) run_once) {
+  constexpr milliseconds kAfterFailure{100};
+  while (true) {
+    if (run_once() < 0) std::this_thread::sleep_for(kAfterFailure);
+  }
+}
+
+}  // namespace
+
+class LibvirtClient::Session {
+ public:
+  Session(std::string uri, std::string library)
+      : uri_(std::move(uri)), library_(std::move(library)) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() { disconnect(); }
+
+  LibvirtFrame ask() {
+    if (connection_ == nullptr && !connect()) return {false, reason_, {}};
+    auto domains = list();
+    if (!domains) {
+      disconnect();
+      return {false, reason_, {}};
+    }
+    backoff_.reset();
+    return {true, {}, *std::move(domains)};
+  }
+
+ private:
+  bool connect() {
+    if (Clock::now() < next_try_) return false;
+    if (load() && open()) return true;
+    next_try_ = Clock::now() + backoff_.next();
+    return false;
+  }
+
+  bool load() {
+    if (api_) return true;
+    auto loaded = load_libvirt(library_);
+    if (!loaded) {
+      reason_ = loaded.error().context;
+      return false;
+    }
+    // Otherwise libvirt prints every error to our standard error.
+    loaded->set_error_func(nullptr, [](void*, virErrorPtr) {});
+    // Before any connection is opened, or its keepalive would have no loop.
+    if (loaded->register_event_loop() < 0) {
+      reason_ = loaded->last_error_message();
+      return false;
+    }
+    std::thread(run_event_loop, loaded->run_event_loop).detach();
+    api_ = *loaded;
+    return true;
+  }
+
+  bool open() {
+    connection_ = api_->open_read_only(uri_.c_str());
+    if (connection_ == nullptr) {
+      reason_ = api_->last_error_message();
+      return false;
+    }
+    // A driver inside the library has no peer to keep alive, and says so.
+    api_->set_keep_alive(connection_, kKeepAliveSeconds, kKeepAliveMisses);
+    return true;
+  }
+
+  void disconnect() {
+    if (connection_ != nullptr) api_->close(connection_);
+    connection_ = nullptr;
+  }
+
+  std::optional<std::vector<LibvirtDomain>> list() {
+    virDomainStatsRecordPtr* records = nullptr;
+    const int count =
+        api_->all_domain_stats(connection_, VIR_DOMAIN_STATS_STATE, &records,
+                               VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
+                                   VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    if (count < 0) {
+      reason_ = api_->last_error_message();
+      return std::nullopt;
+    }
+    std::vector<LibvirtDomain> domains;
+    for (int i = 0; i < count; ++i) {
+      if (auto domain = describe(records[i])) {
+        domains.push_back(*std::move(domain));
+      }
+    }
+    api_->free_stats(records);
+    if (api_->is_alive(connection_) == 0) {
+      reason_ = "the connection to libvirt was lost";
+      return std::nullopt;
+    }
+    return domains;
+  }
+
+  std::optional<LibvirtDomain> describe(virDomainStatsRecordPtr record) {
+    std::array<char, VIR_UUID_STRING_BUFLEN> uuid{};
+    const char* const name = api_->name(record->dom);
+    if (name == nullptr || api_->uuid(record->dom, uuid.data()) < 0) return {};
+    LibvirtDomain domain;
+    domain.uuid = uuid.data();
+    domain.name = name;
+    domain.state = state_name(record);
+    domain.vcpus_current = vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE);
+    domain.vcpus_maximum =
+        vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
+    domain.pinned_cpus =
+        pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
+    return domain;
+  }
+
+  std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
+    const int count = api_->vcpus(domain, flags);
+    if (count < 0) return std::nullopt;
+    return count;
+  }
+
+  std::vector<int> pinned_cpus(virDomainPtr domain, int vcpus) {
+    if (vcpus <= 0 || std::cmp_greater(vcpus, kMaxFrameVcpus)) return {};
+    const int map_bytes = VIR_CPU_MAPLEN(cpus_in_map());
+    std::vector<unsigned char> maps(static_cast<std::size_t>(vcpus) *
+                                    static_cast<std::size_t>(map_bytes));
+    const int filled = api_->vcpu_pins(domain, vcpus, maps.data(), map_bytes,
+                                       VIR_DOMAIN_AFFECT_LIVE);
+    std::vector<int> counts;
+    for (int i = 0; i < std::min(filled, vcpus); ++i) {
+      const auto map = std::next(maps.begin(), std::ptrdiff_t{i} * map_bytes);
+      counts.push_back(std::accumulate(map, std::next(map, map_bytes), 0,
+                                       [](int sum, unsigned char byte) {
+                                         return sum + std::popcount(byte);
+                                       }));
+    }
+    return counts;
+  }
+
+  std::string uri_;
+  std::string library_;
+  std::optional<LibvirtLibrary> api_;
+  virConnectPtr connection_ = nullptr;
+  std::string reason_;
+  Clock::time_point next_try_;
+  Backoff backoff_{kShortestDelay, kLongestDelay,
+                   static_cast<std::uint32_t>(::getpid())};
+};
+
+}  // namespace vcpu
+
+#else
+
+namespace vcpu {
+
+class LibvirtClient::Session {
+ public:
+  Session(std::string /*uri*/, std::string /*library*/) {}
+  LibvirtFrame ask() { return {false, "built without libvirt", {}}; }
+};
+
+}  // namespace vcpu
+
+#endif
+
+namespace vcpu {
+
+LibvirtClient::LibvirtClient(std::string uri, std::string library)
+    : session_(std::make_unique<Session>(std::move(uri), std::move(library))) {}
+
+LibvirtClient::~LibvirtClient() = default;
+
+LibvirtFrame LibvirtClient::ask() { return session_->ask(); }
+
+}  // namespace vcpu

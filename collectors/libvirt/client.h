@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LibvirtClient: asks one libvirt, over one read-only connection, what it says
+// of its active domains. The only caller of libvirt; lives in the child.
+//
+// Per question: one virConnectGetAllDomainStats of the state group, and for
+// each domain virDomainGetVcpusFlags twice and virDomainGetVcpuPinInfo once.
+// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
+// whoever calls must be someone that can be killed. One thread; one client per
+// process, as libvirt's event loop is the process's.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "collectors/libvirt/protocol.h"
+
+namespace vcpu {
+
+class LibvirtClient {
+ public:
+  explicit LibvirtClient(std::string uri, std::string library = "libvirt.so.0");
+  LibvirtClient(const LibvirtClient&) = delete;
+  LibvirtClient& operator=(const LibvirtClient&) = delete;
+  ~LibvirtClient();
+
+  // Connects first where there is no connection, though no more often than a
+  // back-off of 1 to 15 s allows; in between it repeats the last reason. What
+  // one domain does not tell is empty in that domain, and only there.
+  LibvirtFrame ask();
+
+ private:
+  class Session;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace vcpu

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LibvirtView: what libvirt said last, as plain values. No libvirt header is
+// needed to read it.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vcpu {
+
+struct LibvirtDomain {
+  std::string uuid;   // Canonical: 36 characters, lower case.
+  std::string name;   // Raw, as libvirt gave it: not label-safe.
+  std::string state;  // One of kLibvirtStates.
+  std::optional<int> vcpus_current;
+  std::optional<int> vcpus_maximum;
+  std::vector<int> pinned_cpus;  // By vCPU: how many host CPUs its configured
+                                 // pinning allows. Empty: not known.
+};
+
+// The states of virDomainState, by the names of its enumerators.
+inline constexpr std::array<const char*, 8> kLibvirtStates{
+    "nostate",  "running", "blocked", "paused",
+    "shutdown", "shutoff", "crashed", "pmsuspended"};
+
+struct LibvirtView {
+  bool expected = false;  // A libvirt is, or was, on this host.
+  bool up = false;        // The last answer was good and came in time.
+  std::string reason;     // Why not, where up is false: for a person.
+  std::optional<double> age_seconds;   // Of `domains`; empty: never heard of.
+  std::vector<LibvirtDomain> domains;  // Empty when older than the bound.
+};
+
+}  // namespace vcpu

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "collectors/catalog.h"
+
+namespace vcpu {
+namespace {
+
+// Where each vCPU is, and where it may be.
+void place(const Snapshot& snapshot, Families& families) {
+  auto& cpu = families.gauge(
+      "vcpu_cpu",
+      "Logical CPU that the vCPU last ran on; from /proc/PID/task/TID/stat.");
+  auto& node =
+      families.gauge("vcpu_numa_node",
+                     "NUMA node of that CPU; from /sys/devices/system/node.");
+  auto& pinned =
+      families.gauge("vcpu_pinned_info",
+                     "A vCPU whose affinity is one CPU, always 1; from "
+                     "/proc/PID/task/TID/status.");
+  auto& allowed =
+      families.gauge("vcpu_allowed_cpus",
+                     "Number of online CPUs in the vCPU's affinity mask; from "
+                     "/proc/PID/task/TID/status.");
+  for (const Vm& vm : snapshot.vms) {
+    for (const Thread& vcpu : vm.vcpus()) {
+      if (vcpu.cpu) {
+        cpu.add(vcpu.labels, *vcpu.cpu);
+        if (const auto found = snapshot.host->node(*vcpu.cpu))
+          node.add(vcpu.labels, *found);
+      }
+      if (!vcpu.allowed) continue;
+      allowed.add(vcpu.labels, static_cast<double>(vcpu.allowed->size()));
+      if (vcpu.allowed->size() == 1) {
+        pinned.add(
+            vcpu.labels.with("cpu", std::to_string(vcpu.allowed->front())), 1);
+      }
+    }
+  }
+}
+
+class Sched final : public Collector {
+ public:
+  std::string_view name() const override { return "sched"; }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    auto& run = families.counter("vcpu_run_seconds_total",
+                                 "Time the vCPU ran on a physical CPU; from "
+                                 "/proc/PID/task/TID/schedstat, field 1.");
+    auto& steal = families.counter(
+        "vcpu_steal_seconds_total",
+        "Time the vCPU was runnable but waited for a physical CPU, time "
+        "stopped by a CPU quota included; from /proc/PID/task/TID/schedstat, "
+        "field 2.");
+    auto& dispatches =
+        families.counter("vcpu_dispatches_total",
+                         "Times the vCPU was put on a physical CPU; from "
+                         "/proc/PID/task/TID/schedstat, field 3.");
+    auto& switches = families.counter(
+        "vcpu_context_switches_total",
+        "Times the vCPU left its physical CPU: voluntary as it had nothing to "
+        "do, involuntary as another task took its place; from "
+        "/proc/PID/task/TID/status.");
+    auto& migrations =
+        families.counter("vcpu_migrations_total",
+                         "Times the vCPU moved to another physical CPU; from "
+                         "/proc/PID/task/TID/sched, se.nr_migrations.");
+    for (const Vm& vm : snapshot.vms) {
+      for (const Thread& vcpu : vm.vcpus()) {
+        if (!vcpu.sched) continue;
+        run.add(vcpu.labels, seconds(vcpu.sched->run_ns));
+        steal.add(vcpu.labels, seconds(vcpu.sched->wait_ns));
+        dispatches.add(vcpu.labels,
+                       static_cast<double>(vcpu.sched->dispatches));
+        add_switches(switches, vcpu);
+        if (const auto moves = vcpu.sched->migrations)
+          migrations.add(vcpu.labels, static_cast<double>(*moves));
+      }
+    }
+    place(snapshot, families);
+    // A wait that is still open shows in no file of /proc.
+    families.source("open_waits",
+                    "not told by /proc: needs a task reader that sees "
+                    "sched_info.last_queued");
+    return {};
+  }
+
+ private:
+  static void add_switches(Family& switches, const Thread& vcpu) {
+    if (const auto given_up = vcpu.sched->voluntary)
+      switches.add(vcpu.labels.with("kind", "voluntary"),
+                   static_cast<double>(*given_up));
+    if (const auto lost = vcpu.sched->involuntary)
+      switches.add(vcpu.labels.with("kind", "involuntary"),
+                   static_cast<double>(*lost));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_sched(const Roots& /*roots*/) {
+  return std::make_unique<Sched>();
+}
+
+}  // namespace vcpu

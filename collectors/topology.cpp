@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/topology.h"
+
+#include <algorithm>
+#include <set>
+
+#include "collectors/base/file.h"
+#include "collectors/kernel/cpu_list.h"
+
+namespace vcpu {
+namespace {
+
+Result<CpuSet> read_cpu_list(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  auto cpus = parse_cpu_list(*text);
+  if (!cpus) return Error{cpus.error().code, path};
+  return cpus;
+}
+
+// The lowest online CPU of the core that `cpu` is part of. A kernel that does
+// not tell (some ARM boards, small VMs) leaves every CPU a core of its own.
+int core_of(const std::string& cpu_root, int cpu, const CpuSet& online) {
+  const auto path = cpu_root + "/cpu" + std::to_string(cpu) + "/topology/";
+  auto siblings = read_cpu_list(path + "core_cpus_list");
+  // The name before Linux 5.3.
+  if (!siblings) siblings = read_cpu_list(path + "thread_siblings_list");
+  if (!siblings) return cpu;
+  for (const int sibling : *siblings) {
+    if (std::binary_search(online.begin(), online.end(), sibling))
+      return sibling;
+  }
+  return cpu;
+}
+
+Result<std::map<int, int>> read_nodes(const std::string& node_root) {
+  std::map<int, int> node_of;
+  const auto nodes = read_cpu_list(node_root + "/online");
+  if (!nodes && is_gone(nodes.error())) return node_of;  // No NUMA.
+  if (!nodes) return nodes.error();
+  for (const int node : *nodes) {
+    const auto cpus =
+        read_cpu_list(node_root + "/node" + std::to_string(node) + "/cpulist");
+    if (!cpus && is_gone(cpus.error())) continue;
+    if (!cpus) return cpus.error();
+    for (const int cpu : *cpus) node_of[cpu] = node;
+  }
+  return node_of;
+}
+
+}  // namespace
+
+int Topology::cores() const {
+  std::set<int> cores;
+  for (const auto& [cpu, core] : core_of) cores.insert(core);
+  return static_cast<int>(cores.size());
+}
+
+int Topology::cores_of_node(int node) const {
+  std::set<int> cores;
+  for (const auto& [cpu, core] : core_of)
+    if (this->node(cpu) == node) cores.insert(core);
+  return static_cast<int>(cores.size());
+}
+
+std::vector<int> Topology::nodes() const {
+  std::set<int> nodes;
+  for (const int cpu : online)
+    if (const auto found = node(cpu)) nodes.insert(*found);
+  return {nodes.begin(), nodes.end()};
+}
+
+std::optional<int> Topology::node(int cpu) const {
+  const auto found = node_of.find(cpu);
+  if (found == node_of.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<Topology> read_topology(const Roots& roots) {
+  const std::string cpu_root = roots.sys + "/devices/system/cpu";
+  auto online = read_cpu_list(cpu_root + "/online");
+  if (!online) return online.error();
+  auto nodes = read_nodes(roots.sys + "/devices/system/node");
+  if (!nodes) return nodes.error();
+  Topology topology;
+  topology.online = *std::move(online);
+  topology.node_of = *std::move(nodes);
+  for (const int cpu : topology.online)
+    topology.core_of[cpu] = core_of(cpu_root, cpu, topology.online);
+  return topology;
+}
+
+}  // namespace vcpu

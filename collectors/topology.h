@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Topology: the host's online CPUs, cores and NUMA nodes.
+//
+// Source: /sys/devices/system/cpu and /sys/devices/system/node,
+// https://docs.kernel.org/admin-guide/cputopology.html
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/base/result.h"
+#include "collectors/base/roots.h"
+
+namespace vcpu {
+
+using CpuSet = std::vector<int>;  // Logical CPUs, ascending, without repeats.
+
+struct Topology {
+  CpuSet online;
+  std::map<int, int> core_of;  // Logical CPU -> lowest CPU of its core.
+  std::map<int, int> node_of;  // Logical CPU -> NUMA node; empty: no NUMA.
+
+  int cores() const;  // Physical cores with a CPU online.
+  int cores_of_node(int node) const;
+  std::vector<int> nodes() const;  // With a CPU online, ascending.
+  std::optional<int> node(int cpu) const;
+};
+
+Result<Topology> read_topology(const Roots& roots);
+
+}  // namespace vcpu

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages listed in the files given, those that are missing
+# only. usage: install_packages.sh FILE...
+set -euo pipefail
+
+missing=()
+for package in $(cat "$@" | sed 's/#.*//'); do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+  echo "These packages are missing: ${missing[*]}" >&2
+  echo "Install them with: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "Installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# Services that a package brings are not to be started by a build or a test.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+options=(-qq -y --no-install-recommends -o DPkg::Lock::Timeout=300)
+apt-get install "${options[@]}" "${missing[@]}" >/dev/null 2>&1 || {
+  apt-get update -qq
+  apt-get install "${options[@]}" "${missing[@]}" >/dev/null
+}

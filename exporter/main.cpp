@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Wires everything together; the only place that exits.
+#include <prometheus/registry.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "collectors/catalog.h"
+#include "collectors/inventory/inventory.h"
+#include "collectors/inventory/procfs_task_reader.h"
+#include "collectors/libvirt/cache.h"
+#include "collectors/libvirt/child.h"
+#include "exporter/http_server.h"
+#include "exporter/log.h"
+#include "exporter/options.h"
+#include "exporter/privileges.h"
+#include "exporter/process_metrics.h"
+#include "exporter/reload.h"
+#include "exporter/scrape_service.h"
+#include "exporter/systemd.h"
+#include "exporter/version.h"
+#include "exporter/web_config.h"
+#include "exporter/web_handler.h"
+
+namespace vcpu {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kPatienceOnce{1000};  // For --once, who waits gladly.
+constexpr seconds kDeadlineOnce{10};
+constexpr seconds kStuck{60};  // A scrape this long is stuck for good.
+
+int fail(const std::string& message) {
+  std::cerr << kProgramName << ": " << message << '\n';
+  return 1;
+}
+
+std::vector<KnownCollector> known_collectors() {
+  std::vector<KnownCollector> known;
+  for (const CatalogEntry& entry : catalog()) {
+    known.push_back({std::string(entry.name), entry.enabled_by_default,
+                     std::string(entry.help)});
+  }
+  return known;
+}
+
+Scrape make_scrape(const Config& config, const LibvirtCache& libvirt,
+                   milliseconds patience) {
+  auto inventory = std::make_shared<Inventory>(
+      config.roots, std::make_unique<ProcfsTaskReader>(config.roots),
+      CommandLines(config.roots), [&libvirt] { return libvirt.view(); },
+      patience);
+  std::vector<std::unique_ptr<Collector>> collectors;
+  for (const CatalogEntry& entry : catalog())
+    collectors.push_back(entry.make(config.roots));
+  return {[inventory](Families& said) { return inventory->take(said); },
+          std::move(collectors)};
+}
+
+ScrapeService::Options service_options(const Config& config) {
+  ScrapeService::Options options;
+  for (const CatalogEntry& entry : catalog())
+    options.known.emplace_back(entry.name);
+  options.enabled = enabled_collectors(config);
+  options.max_series = config.max_series;
+  options.about_ourselves = add_process_metrics;
+  options.on_change = [](const std::string& line, bool failure) {
+    log(failure ? LogLevel::kWarn : LogLevel::kInfo, line);
+  };
+  return options;
+}
+
+std::shared_ptr<prometheus::Registry> make_registry() {
+  auto registry = std::make_shared<prometheus::Registry>();
+  prometheus::BuildGauge()
+      .Name("vcpu_exporter_build_info")
+      .Help("Which build of the exporter this is, always 1; from the build.")
+      .Register(*registry)
+      .Add({{"version", std::string(version())},
+            {"revision", std::string(revision())}})
+      .Set(1);
+  return registry;
+}
+
+LibvirtCacheOptions libvirt_options(const Config& config) {
+  LibvirtCacheOptions options;
+  options.uri = config.libvirt_uri;
+  return options;
+}
+
+void start_libvirt(const Config& config, LibvirtCache& libvirt) {
+  if (!config.libvirt_enabled) return;
+  if (const auto started = libvirt.start(); !started)
+    log(LogLevel::kError, "libvirt cannot be asked",
+        {{"err", started.error().message()}});
+}
+
+int print_once(const Config& config) {
+  LibvirtCache libvirt(libvirt_options(config));
+  start_libvirt(config, libvirt);
+  if (config.libvirt_enabled) libvirt.wait_for_answer(seconds(3));
+  ScrapeService service(make_scrape(config, libvirt, kPatienceOnce),
+                        service_options(config), make_registry());
+  const auto page =
+      service.scrape({service.enabled_collectors(),
+                      std::chrono::steady_clock::now() + kDeadlineOnce});
+  std::cout << *page->body(TextFormat::kPrometheus, false) << std::flush;
+  return std::cout ? 0 : fail("cannot write to standard output");
+}
+
+// Room for a full house of clients: with no descriptor left, civetweb spins.
+void raise_descriptor_limit() {
+  constexpr rlim_t kEnough = 4096;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kEnough));
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Answered by wait_for_signals() alone, in every thread started from now on.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGHUP, SIGINT, SIGTERM})
+    sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Until it is time to stop.
+void wait_for_signals(const sigset_t& signals, Reloader& reloader,
+                      const ScrapeService& service, const std::string& status) {
+  const auto watchdog = watchdog_interval();
+  const auto pause = watchdog ? *watchdog / 2 : std::chrono::hours(1);
+  const auto whole = std::chrono::duration_cast<seconds>(pause);
+  const timespec timeout{whole.count(),
+                         std::chrono::nanoseconds(pause - whole).count()};
+  while (true) {
+    // A scrape that is stuck cannot be helped but by a new process.
+    if (service.busy_for() < kStuck) (void)notify_watchdog();
+    const int number = sigtimedwait(&signals, nullptr, &timeout);
+    if (number == SIGINT || number == SIGTERM) return;
+    if (number != SIGHUP) continue;
+    (void)notify_reloading();
+    reloader.reload();
+    (void)notify_ready(status);
+  }
+}
+
+HttpServerOptions server_options(const Config& config, const WebConfig& web) {
+  HttpServerOptions options;
+  options.listen_addresses = config.listen_addresses;
+  for (const auto& [name, value] : web.headers)
+    options.extra_headers.push_back({name, value});
+  options.log = [](const std::string& line) {
+    log(LogLevel::kWarn, "HTTP server", {{"err", line}});
+  };
+  return options;
+}
+
+WebHandlerOptions handler_options(const Config& config, Reloader& reloader,
+                                  prometheus::Registry& registry) {
+  WebHandlerOptions options;
+  options.telemetry_path = config.telemetry_path;
+  options.max_requests = config.max_requests;
+  options.reload = [&reloader] { return reloader.reload(); };
+  options.version = version();
+  options.registry = &registry;
+  return options;
+}
+
+void log_listening(const Config& config, const std::vector<int>& ports) {
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    const auto& address = config.listen_addresses.at(i);
+    log(LogLevel::kInfo, "Listening",
+        {{"address",
+          address.substr(0, address.rfind(':') + 1) + std::to_string(ports[i])},
+         {"path", config.telemetry_path}});
+  }
+  log(LogLevel::kInfo, "TLS is disabled");
+}
+
+int serve(const Options& options, const Config& config, const WebConfig& web) {
+  log(LogLevel::kInfo, "Starting vcpu_exporter",
+      {{"version", std::string(version())},
+       {"revision", std::string(revision())}});
+  raise_descriptor_limit();
+  const sigset_t signals = block_signals();
+  const auto dropped = drop_privileges(config.user);
+  if (!dropped.error.empty()) return fail(dropped.error);
+  log(LogLevel::kInfo, "No capability is held", {{"user", dropped.user}});
+
+  const auto registry = make_registry();
+  LibvirtCache libvirt(libvirt_options(config));
+  start_libvirt(config, libvirt);
+  ScrapeService service(make_scrape(config, libvirt, Inventory::kPatience),
+                        service_options(config), registry);
+  Reloader reloader(options, config, *registry, [&](const Config& changed) {
+    service.set_enabled(enabled_collectors(changed));
+    configure_log(changed.log_level, changed.log_format);
+  });
+  WebHandler handler(service, handler_options(config, reloader, *registry));
+  HttpServer server(server_options(config, web), [&](const Request& request) {
+    return handler.handle(request);
+  });
+
+  log_listening(config, server.ports());
+  const std::string status = "Serving " + config.telemetry_path;
+  (void)notify_ready(status);
+  wait_for_signals(signals, reloader, service, status);
+  log(LogLevel::kInfo, "Stopping");
+  (void)notify_stopping();
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  const auto parsed = parse_options(argc, argv, known_collectors());
+  if (const auto* exit = std::get_if<ExitNow>(&parsed)) {
+    (exit->code == 0 ? std::cout : std::cerr) << exit->text << std::flush;
+    return exit->code;
+  }
+  const auto& options = std::get<Options>(parsed);
+  const auto configured = effective_config(options);
+  if (const auto* error = std::get_if<ConfigError>(&configured))
+    return fail(error->message);
+  const auto& config = std::get<Config>(configured);
+  const auto web = load_web_config(config.web_config_file);
+  if (const auto* error = std::get_if<ConfigError>(&web))
+    return fail(error->message);
+  if (options.mode == RunMode::kCheckConfig) {
+    std::cout << "The configuration is good.\n";
+    return 0;
+  }
+  configure_log(config.log_level, config.log_format);
+  if (options.mode == RunMode::kServe)
+    return serve(options, config, std::get<WebConfig>(web));
+  const auto dropped = drop_privileges(config.user);
+  if (!dropped.error.empty()) return fail(dropped.error);
+  return print_once(config);
+}
+
+}  // namespace
+}  // namespace vcpu
+
+int main(int argc, char** argv) try {
+  // A libvirtd that is killed, or a client that hangs up, must not end us.
+  std::signal(SIGPIPE, SIG_IGN);
+  if (const auto child = vcpu::parse_libvirt_child(argc, argv))
+    return vcpu::run_libvirt_child(child->out_fd, child->uri, child->period);
+  return vcpu::run(argc, argv);
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "vcpu_exporter: %s\n", e.what());
+  return 1;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporter/reload.h"
+
+#include <utility>
+#include <variant>
+
+#include "collectors/catalog.h"
+#include "exporter/log.h"
+
+namespace vcpu {
+namespace {
+
+prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name,
+                         const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(
+      {});
+}
+
+// The settings that hold until the program is started again.
+auto fixed(const Config& config) {
+  return std::tie(config.listen_addresses, config.telemetry_path,
+                  config.max_requests, config.web_config_file,
+                  config.roots.proc, config.roots.sys, config.libvirt_enabled,
+                  config.libvirt_uri, config.max_series, config.user);
+}
+
+}  // namespace
+
+std::set<std::string> enabled_collectors(const Config& config) {
+  std::set<std::string> names;
+  for (const CatalogEntry& entry : catalog()) {
+    const std::string name(entry.name);
+    if (collector_enabled(config, name, entry.enabled_by_default))
+      names.insert(name);
+  }
+  return names;
+}
+
+Reloader::Reloader(Options options, Config running,
+                   prometheus::Registry& registry,
+                   std::function<void(const Config&)> apply)
+    : options_(std::move(options)),
+      running_(std::move(running)),
+      apply_(std::move(apply)),
+      successful_(gauge(registry, "vcpu_exporter_config_last_reload_successful",
+                        "Whether the last reading of the configuration was "
+                        "good; from the attempt.")),
+      success_time_(
+          gauge(registry,
+                "vcpu_exporter_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last read and good, since the "
+                "epoch; from our own clock.")) {
+  succeeded();
+}
+
+void Reloader::succeeded() {
+  successful_.Set(1);
+  success_time_.SetToCurrentTime();
+}
+
+std::string Reloader::reload() {
+  const std::lock_guard lock(mutex_);
+  const auto read = effective_config(options_);
+  if (const auto* error = std::get_if<ConfigError>(&read)) {
+    successful_.Set(0);
+    log(LogLevel::kError, "Configuration not reloaded, the old one stays",
+        {{"err", error->message}});
+    return error->message;
+  }
+  const auto& config = std::get<Config>(read);
+  if (fixed(config) != fixed(running_))
+    log(LogLevel::kWarn,
+        "Some changed settings take effect at the next start only: only "
+        "collectors and log can change while running");
+  apply_(config);
+  succeeded();
+  log(LogLevel::kInfo, "Configuration reloaded");
+  return {};
+}
+
+}  // namespace vcpu

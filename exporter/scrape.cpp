@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporter/scrape.h"
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace vcpu {
+namespace {
+
+template <typename Step>
+Result<void> guarded(Step&& step, Families& families) {
+  try {
+    return std::forward<Step>(step)(families);
+  } catch (const std::exception& e) {
+    return Error{make_error_code(std::errc::state_not_recoverable), e.what()};
+  } catch (...) {
+    return Error{make_error_code(std::errc::state_not_recoverable), "unknown"};
+  }
+}
+
+}  // namespace
+
+Scrape::Scrape(TakeSnapshot take,
+               std::vector<std::unique_ptr<Collector>> collectors, Now now)
+    : take_(std::move(take)),
+      collectors_(std::move(collectors)),
+      now_(std::move(now)) {}
+
+template <typename Step>
+Part Scrape::run_part(std::string name, Step&& step) {
+  const auto begin = now_();
+  auto families = std::make_shared<Families>();
+  const auto result = guarded(std::forward<Step>(step), *families);
+  // What was emitted before the failure is a half-truth.
+  if (!result) families = std::make_shared<Families>();
+  const std::chrono::duration<double> took = now_() - begin;
+  Part part{std::move(name), false, took.count(), families->problems(),
+            families};
+  if (!result) part.problems.push_back(result.error().message());
+  part.success = part.problems.empty();
+  return part;
+}
+
+ScrapeTotals Scrape::run(const std::set<std::string>& wanted,
+                         const std::function<void(Part)>& finished) {
+  std::optional<Snapshot> snapshot;
+  finished(run_part(kInventory, [&](Families& families) -> Result<void> {
+    auto taken = take_(families);
+    if (!taken) return taken.error();
+    snapshot = *std::move(taken);
+    return {};
+  }));
+  for (const auto& collector : collectors_) {
+    if (!wanted.contains(std::string(collector->name()))) continue;
+    finished(run_part(std::string(collector->name()),
+                      [&](Families& families) -> Result<void> {
+                        if (!snapshot) {
+                          return Error{make_error_code(std::errc::no_message),
+                                       "the inventory failed"};
+                        }
+                        return collector->collect(*snapshot, families);
+                      }));
+  }
+  ScrapeTotals totals;
+  if (!snapshot) return totals;
+  totals.domains = static_cast<int>(snapshot->vms.size());
+  for (const Vm& vm : snapshot->vms)
+    totals.vcpus += static_cast<int>(vm.vcpu_count);
+  return totals;
+}
+
+}  // namespace vcpu

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/base/families.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vcpu {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST(LabelSet, StandsAsBetweenTheBraces) {
+  EXPECT_EQ(LabelSet().text(), "");
+  EXPECT_EQ(LabelSet({{"domain", "web"}}).text(), "domain=\"web\"");
+  EXPECT_EQ(LabelSet({{"domain", "web"}, {"vcpu", "0"}}).text(),
+            "domain=\"web\",vcpu=\"0\"");
+}
+
+TEST(LabelSet, EscapesWhatWouldEndTheValue) {
+  EXPECT_EQ(LabelSet({{"domain", R"(a"b)"}}).text(), R"(domain="a\"b")");
+  EXPECT_EQ(LabelSet({{"domain", R"(a\b)"}}).text(), R"(domain="a\\b")");
+  EXPECT_EQ(LabelSet({{"domain", "a\nb"}}).text(), R"(domain="a\nb")");
+  EXPECT_EQ(LabelSet({{"domain", R"(\")"}}).text(), R"(domain="\\\"")");
+}
+
+TEST(LabelSet, LeavesAllOtherBytesAlone) {
+  EXPECT_EQ(LabelSet({{"domain", "{käse},x=1"}}).text(),
+            "domain=\"{käse},x=1\"");
+}
+
+TEST(LabelSet, KeepsAnEmptyValue) {
+  EXPECT_EQ(LabelSet({{"uuid", ""}}).text(), "uuid=\"\"");
+}
+
+TEST(LabelSet, GrowsIntoANewOne) {
+  const LabelSet domain{{"domain", "web"}};
+  EXPECT_EQ(domain.with("vcpu", "1").text(), "domain=\"web\",vcpu=\"1\"");
+  EXPECT_EQ(domain.text(), "domain=\"web\"");
+  EXPECT_EQ(LabelSet().with("vcpu", "1").text(), "vcpu=\"1\"");
+}
+
+TEST(Family, SaysWhatItWasMadeOf) {
+  const Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  EXPECT_EQ(family.name(), "vcpu_up");
+  EXPECT_EQ(family.help(), "Whether.");
+  EXPECT_EQ(family.type(), MetricType::kGauge);
+  EXPECT_EQ(family.size(), 0U);
+}
+
+TEST(Family, GivesSamplesBackInOrder) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  family.add({{"domain", "a"}}, 1);
+  family.add({}, 2);
+  family.add({{"domain", "longer"}}, 3);
+  ASSERT_EQ(family.size(), 3U);
+  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
+  EXPECT_EQ(family.sample(1).labels, "");
+  EXPECT_EQ(family.sample(2).labels, "domain=\"longer\"");
+  EXPECT_EQ(family.sample(0).value, 1);
+  EXPECT_EQ(family.sample(2).value, 3);
+}
+
+TEST(Family, TruncatedKeepsTheFirstSamples) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  family.add({{"domain", "a"}}, 1);
+  family.add({{"domain", "b"}}, 2);
+  family.truncate(1);
+  family.add({{"domain", "c"}}, 3);
+  ASSERT_EQ(family.size(), 2U);
+  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
+  EXPECT_EQ(family.sample(1).labels, "domain=\"c\"");
+  EXPECT_EQ(family.sample(1).value, 3);
+}
+
+TEST(Family, TruncatedToNothingIsEmptyAndUsable) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  family.add({{"domain", "a"}}, 1);
+  family.truncate(0);
+  EXPECT_EQ(family.size(), 0U);
+  family.add({{"domain", "b"}}, 2);
+  EXPECT_EQ(family.sample(0).labels, "domain=\"b\"");
+}
+
+TEST(Family, TruncatedBeyondItsEndStaysWhole) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  family.add({{"domain", "a"}}, 1);
+  family.truncate(5);
+  ASSERT_EQ(family.size(), 1U);
+  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
+}
+
+TEST(Families, KeepTheOrderOfTheCode) {
+  Families said;
+  said.counter("vcpu_b_total", "B.");
+  said.gauge("vcpu_a", "A.");
+  ASSERT_THAT(said.families(), SizeIs(2));
+  EXPECT_EQ(said.families()[0].name(), "vcpu_b_total");
+  EXPECT_EQ(said.families()[0].help(), "B.");
+  EXPECT_EQ(said.families()[0].type(), MetricType::kCounter);
+  EXPECT_EQ(said.families()[1].name(), "vcpu_a");
+  EXPECT_EQ(said.families()[1].type(), MetricType::kGauge);
+}
+
+TEST(Families, ReferencesStayGoodWhileMoreAreAdded) {
+  Families said;
+  Family& first = said.gauge("vcpu_first", "First.");
+  for (int i = 0; i < 1000; ++i) said.gauge("vcpu_more", "More.");
+  first.add({}, 7);
+  ASSERT_EQ(said.families().front().size(), 1U);
+  EXPECT_EQ(said.families().front().sample(0).value, 7);
+}
+
+TEST(Families, RememberSources) {
+  Families said;
+  said.source("schedstat", "");
+  said.source("sched", "not in this kernel");
+  ASSERT_THAT(said.sources(), SizeIs(2));
+  EXPECT_EQ(said.sources()[0].name, "schedstat");
+  EXPECT_EQ(said.sources()[0].missing_reason, "");
+  EXPECT_EQ(said.sources()[1].name, "sched");
+  EXPECT_EQ(said.sources()[1].missing_reason, "not in this kernel");
+}
+
+TEST(Families, MakeAReasonFitForALabel) {
+  Families said;
+  said.source("libvirt", "refused\n\xff");
+  ASSERT_THAT(said.sources(), SizeIs(1));
+  EXPECT_EQ(said.sources()[0].missing_reason, "refused\xEF\xBF\xBD");
+}
+
+TEST(Families, RememberProblemsAndDropsApart) {
+  Families said;
+  EXPECT_THAT(said.problems(), IsEmpty());
+  EXPECT_THAT(said.drops(), IsEmpty());
+  said.problem("stat: Bad message");
+  said.dropped("limit");
+  said.dropped("limit");
+  EXPECT_THAT(said.problems(), ElementsAre("stat: Bad message"));
+  EXPECT_THAT(said.drops(), ElementsAre("limit", "limit"));
+}
+
+TEST(Seconds, AreNanosecondsInTheBaseUnit) {
+  EXPECT_DOUBLE_EQ(seconds(0), 0);
+  EXPECT_DOUBLE_EQ(seconds(1), 1e-9);
+  EXPECT_DOUBLE_EQ(seconds(2'500'000'000), 2.5);
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Lints the generated dashboards, and holds every metric that dashboards, rules and runbooks name to the exporter's page.
+
+What exists is what tests/golden/host.prom serves; what may be used earlier stands in later_metrics.txt.
+"""
+import json
+import pathlib
+import re
+import shutil
+import sys
+
+import yaml
+
+import promql
+import rules
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests/golden/host.prom"
+LATER = pathlib.Path(__file__).with_name("later_metrics.txt")
+PROMETHEUS_OWN = {"up"}
+EXPORTER_NAME = "vcpu_exporter"
+
+failures = 0
+
+
+def report(name, problems):
+    global failures
+    failures += bool(problems)
+    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}")
+
+
+def name_of(rule):
+    return rule.__name__.replace("_", "-")
+
+
+def lint(dashboards):
+    for rule in rules.LINTER + rules.OURS:
+        if rule is rules.target_promql_rule and not shutil.which("promtool"):
+            print(f"skip {name_of(rule)}: promtool is not installed")
+            continue
+        report(f"dashboard-linter {name_of(rule)}" if rule in rules.LINTER else f"dashboard {name_of(rule)}",
+               [f"{file}: {problem}" for file, dashboard in dashboards.items() for problem in rule(dashboard)])
+    uids = [dashboard["uid"] for dashboard in dashboards.values()]
+    report("dashboard uids-differ", [uid for uid in set(uids) if uids.count(uid) > 1])
+
+
+def used_by_dashboards(dashboards):
+    for file, dashboard in dashboards.items():
+        for where, expr in rules.targets(dashboard):
+            yield from ((f"{file} {where}", selector[0]) for selector in promql.selectors(expr))
+        for variable in rules.variables(dashboard, "query"):
+            metric = re.match(r"label_values\((\w+)", variable["query"]["query"])
+            yield f"{file} ${variable['name']}", metric[1]
+
+
+def used_by_rules(all_rules):
+    for rule in all_rules:
+        yield from ((rule.get("record") or rule["alert"], selector[0]) for selector in promql.selectors(rule["expr"]))
+
+
+def used_by_runbooks():
+    for runbook in sorted((ROOT / "deploy/runbooks").glob("*.md")):
+        for name in re.findall(r"(?<![\w:/.-])[a-z_]*:?vcpu_[a-z_]+(?::\w+)?(?![\w(|])", runbook.read_text()):
+            if name != EXPORTER_NAME:
+                yield runbook.name, name
+
+
+def check_names(dashboards):
+    files = sorted((ROOT / "deploy/prometheus").glob("vcpu_*.yml"))
+    all_rules = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    recorded = {rule["record"] for rule in all_rules if "record" in rule}
+    in_use = list(used_by_dashboards(dashboards)) + list(used_by_rules(all_rules)) + list(used_by_runbooks())
+
+    report("recorded series are used", [name for name in recorded if name not in {metric for _, metric in in_use}])
+    if not GOLDEN.exists():
+        print(f"skip metrics exist: {GOLDEN.relative_to(ROOT)} is not there")
+        return
+    served = set(re.findall(r"^# HELP (\S+)", GOLDEN.read_text(errors="replace"), re.M))
+    later = {line for line in LATER.read_text().split("\n") if line and not line.startswith("#")}
+    known = served | later | recorded | PROMETHEUS_OWN
+    report("metrics exist", sorted({f"{where}: {metric}" for where, metric in in_use if metric not in known}))
+    report("later metrics are not served yet", [f"{name}: remove it from {LATER.name}" for name in sorted(later & served)])
+
+
+dashboards = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "dashboards/out").glob("*.json"))}
+report("dashboards are there", [] if dashboards else ["dashboards/out holds none"])
+lint(dashboards)
+check_names(dashboards)
+sys.exit(failures > 0)

@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# The systemd unit: well-formed, hardened, and true to what the program needs.
+# Prints "ok NAME", "not ok NAME: reason" or "skip NAME: reason" for each test;
+# exit 1 where one is not ok. Needs neither root nor a running systemd.
+set -u
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+unit=$root/deploy/systemd/vcpu_exporter.service
+threshold=20 # Of systemd-analyze security, in tenths: 2.0.
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+result() { # NAME REASON: ok where REASON is empty.
+  if [ -z "$2" ]; then
+    echo "ok $1"
+  else
+    echo "not ok $1: $(echo "$2" | tr '\n' ' ')"
+    failed=1
+  fi
+}
+
+# The unit with a program that exists here, so that only the rest is judged.
+with_stub() {
+  printf '#!/bin/sh\n' >"$work/stub"
+  chmod 755 "$work/stub"
+  sed "s|^ExecStart=/usr/bin/vcpu_exporter|ExecStart=$work/stub|" "$unit" \
+    >"$work/vcpu_exporter.service"
+}
+
+verify() {
+  with_stub
+  if ! grep -q "^ExecStart=$work/stub" "$work/vcpu_exporter.service"; then
+    echo "ExecStart is not /usr/bin/vcpu_exporter"
+    return
+  fi
+  # It warns with exit status 0; a unit without a word is what we want.
+  systemd-analyze verify --man=no "$work/vcpu_exporter.service" 2>&1 |
+    grep 'vcpu_exporter\.service'
+}
+
+security() {
+  systemd-analyze security --offline=true --threshold=$threshold --no-pager \
+    "$unit" >"$work/security" 2>&1 && return
+  tail -n 1 "$work/security"
+}
+
+# One line `name`, set as the program needs it.
+setting() {
+  grep -q "^$1\$" "$unit" || echo "no line $1"
+}
+
+# Each needs all that the program does: without it the unit scores better and
+# works worse.
+result unit_type_notify "$(setting Type=notify)"
+result unit_watchdog "$(setting 'WatchdogSec=[0-9].*')"
+# shellcheck disable=SC2016 # systemd's variable, not the shell's.
+result unit_reload_by_sighup "$(setting 'ExecReload=/bin/kill -HUP $MAINPID')"
+result unit_environment_file \
+  "$(setting 'EnvironmentFile=-/etc/default/vcpu_exporter')"
+result unit_no_capability "$(setting CapabilityBoundingSet=)"
+result unit_address_families \
+  "$(setting 'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6')"
+result unit_sees_all_processes \
+  "$(grep -E '^(ProtectProc|ProcSubset|PrivateNetwork)=' "$unit")"
+
+if command -v systemd-analyze >/dev/null; then
+  result unit_verify "$(verify)"
+  result unit_security "$(security)"
+else
+  echo "skip unit_verify: systemd-analyze is not installed"
+  echo "skip unit_security: systemd-analyze is not installed"
+fi
+
+exit $failed

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole page of a host, byte for byte: whoever changes what we say sees it
+// in the diff of tests/golden/host.prom. UPDATE_GOLDEN=1 writes it anew.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "collectors/catalog.h"
+#include "exporter/exposition/prometheus_cpp.h"
+#include "exporter/page.h"
+#include "exporter/scrape_service.h"
+#include "tests/support/fake_vm.h"
+#include "tests/support/host_under_test.h"
+#include "tests/support/proc_tree.h"
+
+namespace vcpu {
+namespace {
+
+constexpr const char* kGolden = VCPU_SOURCE_DIR "/tests/golden/host.prom";
+constexpr const char* kWeb = "6e0b1c9a-5a7e-4c55-9b0a-2d8f6a1e7c01";
+constexpr const char* kShop = "0f6c3f5e-93d4-4ad1-8d9c-4b1f2a7d6e02";
+constexpr const char* kTwin = "aa11bb22-0000-4000-8000-000000000003";
+
+// Two sockets of two cores with two threads each, eight VMs of five kinds.
+void build_host(ProcTree& tree) {
+  tree.cpus("0-7").core({0, 4}).core({1, 5}).core({2, 6}).core({3, 7});
+  tree.node(0, "0-1,4-5").node(1, "2-3,6-7");
+  tree.stat(
+      "cpu  90000 500 4000 100000 300 0 200 10 60000 0\n"
+      "cpu0 50000 500 3000 30000 200 0 100 10 40000 0\n"
+      "cpu1 40000 0 1000 70000 100 0 100 0 20000 0\nbtime 1700000000\n");
+  // libvirt: two vCPUs, one of them pinned, an I/O thread, vhost in the kernel.
+  tree.process(1000, "qemu-system-x86", qemu_argv("web", kWeb),
+               {.run = 7'000'000'000, .wait = 70'000'000})
+      .thread(1001, "CPU 0/KVM",
+              {.run = 100'500'000'000,
+               .wait = 3'250'000'001,
+               .dispatches = 812345,
+               .voluntary = 700000,
+               .involuntary = 112345,
+               .migrations = 42,
+               .cpu = 5})
+      .thread(1002, "CPU 1/KVM",
+              {.run = 99'000'000'000, .wait = 0, .cpu = 2, .allowed = "2"})
+      .thread(1003, "IO iothread1", {.run = 1'000'000'000, .wait = 5})
+      .thread(1004, "worker", {.run = 20'000'000, .wait = 30'000'000});
+  tree.kernel_thread(1500, "vhost-1000", {.run = 4'000'000, .wait = 400'000});
+  // Proxmox.
+  tree.process(2000, "kvm",
+               {"/usr/bin/kvm", "-id", "100", "-name", "shop,debug-threads=on",
+                "-no-shutdown", "-smbios", std::string("type=1,uuid=") + kShop,
+                "-machine", "type=pc-i440fx-7.2+pve0", "-m", "2048"},
+               {.start = 2000})
+      .thread(2001, "CPU 0/KVM", {.cpu = 3, .allowed = "0-7", .start = 2000});
+  // Firecracker.
+  tree.process(3000, "firecracker",
+               {"/usr/bin/firecracker", "--id", "fn-7c2f", "--api-sock",
+                "/run/fc.sock"},
+               {.start = 3000})
+      .thread(3001, "fc_api", {.start = 3000})
+      .thread(3002, "fc_vcpu 0", {.cpu = 6, .start = 3000});
+  // Cloud Hypervisor.
+  tree.process(4000, "cloud-hyperviso",
+               {"cloud-hypervisor", "--api-socket", "/run/ch/builder.sock"},
+               {.start = 4000})
+      .thread(4001, "vcpu0", {.cpu = 0, .start = 4000})
+      .thread(4002, "_disk0_q0", {.start = 4000});
+  // Two VMs of one name.
+  tree.process(5000, "qemu-system-x86", qemu_argv("twin", kTwin))
+      .thread(5001, "CPU 0/KVM", {});
+  tree.process(6000, "qemu-system-x86",
+               qemu_argv("twin", "bb22cc33-0000-4000-8000-000000000004"))
+      .thread(6001, "CPU 0/KVM", {});
+  // Names as a VMM accepts them, and worse.
+  tree.process(7000, "qemu-system-x86",
+               {"qemu-system-x86_64", "-name",
+                "guest=evil\"quote\\slash\nline\x01\xff\xc3(\xE2\x82\xAC),,"
+                "comma,debug-threads=on"})
+      .thread(7001, "CPU 0/TCG", {});
+  tree.process(8000, "qemu-system-x86",
+               {"qemu-system-x86_64", "-name", std::string(10240, 'x')})
+      .thread(8001, "CPU 0/TCG", {});
+}
+
+LibvirtView libvirt_view() {
+  LibvirtView view;
+  view.expected = view.up = true;
+  view.age_seconds = 1.5;
+  view.domains = {{kWeb, "web", "running", 2, 4, {8, 1}},
+                  {kTwin, "twin", "paused", 1, 1, {8}}};
+  return view;
+}
+
+// One run over all collectors, as ScrapeService puts it together.
+class GoldenHost {
+ public:
+  GoldenHost() {
+    build_host(tree_);
+    auto inventory = std::make_shared<Inventory>(inventory_on(
+        tree_.roots(), std::make_shared<const LibvirtView>(libvirt_view())));
+    std::vector<std::unique_ptr<Collector>> collectors;
+    std::set<std::string> wanted;
+    std::vector<std::string> expected{Scrape::kInventory};
+    for (const CatalogEntry& entry : catalog()) {
+      collectors.push_back(entry.make(tree_.roots()));
+      wanted.emplace(entry.name);
+      expected.emplace_back(entry.name);
+    }
+    Scrape scrape([inventory](Families& said) { return inventory->take(said); },
+                  std::move(collectors),
+                  [] { return Scrape::Clock::time_point{}; });
+    std::vector<Part> parts;
+    scrape.run(wanted, [&](Part part) { parts.push_back(std::move(part)); });
+    for (const Part& part : parts) {
+      families_.push_back(part.families);
+      for (const auto& problem : part.problems) problems_.push_back(problem);
+    }
+    families_.push_back(scrape_families(parts, expected));
+    families_.push_back(registry_families());
+  }
+
+  std::string text(TextFormat format) const {
+    return *FamiliesPage(families_, 1'000'000, {}).body(format, false);
+  }
+
+  const std::vector<std::string>& problems() const { return problems_; }
+
+  std::vector<prometheus::MetricFamily> in_prometheus_cpp() const {
+    std::vector<prometheus::MetricFamily> all;
+    for (const auto& some : families_)
+      for (auto& family : to_prometheus(some->families()))
+        all.push_back(std::move(family));
+    return all;
+  }
+
+ private:
+  // What the program itself counts, from a registry as in main.cpp.
+  static std::shared_ptr<const Families> registry_families() {
+    prometheus::Registry registry;
+    prometheus::BuildGauge()
+        .Name("vcpu_exporter_build_info")
+        .Help("Which build of the exporter this is, always 1; from the build.")
+        .Register(registry)
+        .Add({{"version", "0.0.0"}, {"revision", "golden"}})
+        .Set(1);
+    auto families = std::make_shared<Families>();
+    add_from_prometheus(registry.Collect(), *families);
+    return families;
+  }
+
+  ProcTree tree_;
+  std::vector<std::shared_ptr<const Families>> families_;
+  std::vector<std::string> problems_;
+};
+
+std::string read(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Golden, IsTheWholePageOfAHost) {
+  const GoldenHost host;
+  EXPECT_THAT(host.problems(), testing::IsEmpty());
+  const auto text = host.text(TextFormat::kPrometheus);
+  if (std::getenv("UPDATE_GOLDEN") != nullptr)
+    std::ofstream(kGolden, std::ios::binary) << text;
+  EXPECT_EQ(text, read(kGolden))
+      << "if the change is meant: UPDATE_GOLDEN=1, then read the diff";
+}
+
+// "name{labels} value" -> its two halves.
+std::pair<std::string, double> split_sample(const std::string& line) {
+  const auto space = line.rfind(' ');
+  return {line.substr(0, space), std::stod(line.substr(space + 1))};
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(Golden, EqualsWhatPrometheusCppMakesOfTheSameFamilies) {
+  const GoldenHost host;
+  const auto ours = lines_of(host.text(TextFormat::kPrometheus));
+  const auto theirs = lines_of(
+      prometheus::TextSerializer().Serialize(host.in_prometheus_cpp()));
+  ASSERT_EQ(ours.size(), theirs.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (ours[i].rfind('#', 0) == 0) {
+      EXPECT_EQ(ours[i], theirs[i]);
+      continue;
+    }
+    // The same number: theirs is written with digits to spare.
+    const auto [our_name, our_value] = split_sample(ours[i]);
+    const auto [their_name, their_value] = split_sample(theirs[i]);
+    EXPECT_EQ(our_name, their_name);
+    EXPECT_DOUBLE_EQ(our_value, their_value) << ours[i];
+  }
+}
+
+TEST(Golden, HasTheSameSamplesInOpenMetrics) {
+  const GoldenHost host;
+  const auto samples = [&](TextFormat format) {
+    std::vector<std::string> found;
+    for (const auto& line : lines_of(host.text(format)))
+      if (line.rfind('#', 0) != 0) found.push_back(line);
+    return found;
+  };
+  EXPECT_EQ(samples(TextFormat::kPrometheus),
+            samples(TextFormat::kOpenMetrics));
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The rules of the house as greps: who may include whom, who may open what, and
+# that nothing that belongs together was forgotten. Prints "ok NAME" or
+# "not ok NAME: reason".
+set -u
+cd "$(dirname "$0")/.."
+
+failed=0
+rule() { # rule NAME OFFENDERS: ok where there are none.
+  if [ -z "$2" ]; then
+    echo "ok $1"
+  else
+    echo "not ok $1: $(tr '\n' ' ' <<<"$2")"
+    failed=1
+  fi
+}
+
+includes() { # includes FOLDER: its sources' own includes, "FILE:HEADER".
+  grep -RHo --include='*.cpp' --include='*.h' '#include "[^"]*"' "$1" |
+    sed 's/#include "//; s/"$//'
+}
+system_includes() {
+  grep -RHo --include='*.cpp' --include='*.h' '#include <[^>]*>' "$@" |
+    sed 's/#include <//; s/>$//'
+}
+collector_names() {
+  grep -oP '^std::unique_ptr<Collector> make_\K\w+' collectors/catalog.h
+}
+
+rule "collectors know nothing of the exporter" \
+  "$(includes collectors | grep ':exporter/')"
+rule "base knows only itself" \
+  "$(includes collectors/base | grep -v ':collectors/base/')"
+rule "parsers know only base and themselves" \
+  "$(includes collectors/kernel | grep -vE ':collectors/(base|kernel)/')"
+rule "parsers do no I/O" \
+  "$(system_includes collectors/kernel |
+    grep -E ':(fcntl.h|unistd.h|fstream|iostream|filesystem|cstdio)$'
+  includes collectors/kernel | grep ':collectors/base/file.h')"
+rule "libvirt's module knows only base and itself" \
+  "$(includes collectors/libvirt | grep -vE ':collectors/(base|libvirt)/')"
+rule "no collector knows another, or how the inventory works" \
+  "$(for name in $(collector_names); do includes "collectors/$name.cpp"; done 2>&1 |
+    grep -vE ':collectors/(base/|kernel/|catalog.h|collector.h|snapshot.h|topology.h)')"
+
+only_in() { # only_in HEADER FILE...: nobody else may include it.
+  local header=$1
+  shift
+  local offenders
+  offenders=$(system_includes collectors exporter | grep ":$header" | cut -d: -f1 |
+    grep -vxF "$(printf '%s\n' "$@")")
+  rule "only $* may include <$header>" "$offenders"
+}
+only_in civetweb.h exporter/http_server.cpp
+only_in CLI/ exporter/options.cpp
+only_in spdlog/ exporter/log.cpp
+only_in yaml-cpp/ exporter/yaml.cpp
+only_in libdeflate.h exporter/exposition/gzip.cpp
+only_in cap-ng.h exporter/privileges.cpp
+only_in systemd/ exporter/systemd.cpp
+rule "only collectors/libvirt may include libvirt" \
+  "$(system_includes collectors exporter | grep ':libvirt/' |
+    grep -v '^collectors/libvirt/')"
+
+rule "no file that takes a guest's mmap_lock is named, cmdline but once" \
+  "$(grep -RnE '"[^"]*(numa_maps|smaps|/maps|environ)[^"]*"' collectors --include='*.cpp'
+  grep -RlE '"[^"]*/cmdline"' collectors --include='*.cpp' |
+    grep -v '^collectors/inventory/command_lines.cpp$')"
+rule "only main exits" \
+  "$(grep -RnE '\b(std::|::)?(_?exit|quick_exit|abort|terminate)\(' \
+    collectors exporter --include='*.cpp' |
+    grep -vE '^(exporter/main.cpp|collectors/libvirt/child)')"
+
+for name in $(collector_names); do
+  missing=
+  [ -f "collectors/$name.cpp" ] || missing+=" collectors/$name.cpp"
+  [ -f "tests/collectors/${name}_test.cpp" ] || missing+=" its test"
+  grep -q "{\"$name\"," collectors/catalog.cpp || missing+=" its line in catalog.cpp"
+  grep -q "^| \`$name\` |" README.md || missing+=" its row in the README"
+  rule "collector $name is complete" "$missing"
+done
+rule "every collector is in the catalog" \
+  "$(for file in $(grep -l 'public Collector' collectors/*.cpp); do
+    name=$(basename "$file" .cpp)
+    collector_names | grep -qx "$name" || echo "$file"
+  done)"
+
+metrics=$(grep -oP '^# TYPE \K\S+' tests/golden/host.prom | sort -u)
+rule "every metric of the golden page is in the README" \
+  "$(for metric in $metrics; do
+    grep -qF "\`$metric\`" README.md || echo "$metric"
+  done)"
+rule "every metric of the README is said by the program" \
+  "$(grep -oP '^\| `\Kvcpu_\w+' README.md | sort -u |
+    while read -r metric; do
+      grep -RqF "\"$metric\"" collectors exporter --include='*.cpp' || echo "$metric"
+    done)"
+rule "every HELP ends with its source" \
+  "$(grep '^# HELP' tests/golden/host.prom | grep -viE '(;|\.) from [^;]+\.$')"
+rule "every flag of the README exists" \
+  "$(grep -oP '`\K--[a-z][a-zA-Z.-]+(?=[=` ])' README.md | sort -u |
+    while read -r flag; do
+      name=${flag#--}
+      name=${name#no-}
+      case $name in
+        run | help | version | once | config.check) continue ;;
+        collector.*) continue ;;
+      esac
+      grep -Rq "\"$name\"" exporter/*.cpp || echo "$flag"
+    done)"
+
+sources=$(git ls-files '*.cpp' '*.h' '*.sh' '*.py' .ci/run 2>/dev/null)
+rule "every source has its licence" \
+  "$(for file in $sources; do
+    head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file"
+  done)"
+rule "scripts are executable" \
+  "$(for file in $(git ls-files '*.sh' .ci/run); do
+    [ -x "$file" ] || echo "$file"
+  done)"
+
+exit $failed

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/command_lines.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/libvirt/waiting.h"
+#include "tests/support/proc_tree.h"
+
+namespace vcpu {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Key = CommandLines::Key;
+using Arguments = std::vector<std::string>;
+
+constexpr milliseconds kNoPatience{0};
+constexpr milliseconds kAShortWhile{20};
+constexpr std::chrono::minutes kForever{1};
+
+namespace fs = std::filesystem;
+
+std::ptrdiff_t threads_of_this_process() {
+  return std::distance(fs::directory_iterator("/proc/self/task"), {});
+}
+
+bool has_ended(pid_t thread) {
+  return !fs::exists("/proc/self/task/" + std::to_string(thread));
+}
+
+// Processes some of which hang when asked for their command line.
+class Host {
+ public:
+  ~Host() { release(); }
+
+  Arguments read(pid_t pid) {
+    std::unique_lock lock(mutex_);
+    ++reads_[pid];
+    readers_.insert(::gettid());
+    if (hanging_.contains(pid)) {
+      ++hung_;
+      released_.wait(lock, [&] { return !hanging_.contains(pid); });
+      --hung_;
+    }
+    return empty_.contains(pid) ? Arguments{}
+                                : Arguments{"vm", std::to_string(pid)};
+  }
+
+  void hang(pid_t pid) {
+    const std::lock_guard lock(mutex_);
+    hanging_.insert(pid);
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    hanging_.clear();
+    released_.notify_all();
+  }
+  void say_nothing(pid_t pid, bool nothing) {
+    const std::lock_guard lock(mutex_);
+    if (nothing) {
+      empty_.insert(pid);
+    } else {
+      empty_.erase(pid);
+    }
+  }
+  int hung() {
+    const std::lock_guard lock(mutex_);
+    return hung_;
+  }
+  int reads(pid_t pid) {
+    const std::lock_guard lock(mutex_);
+    return reads_[pid];
+  }
+  // True once every thread that ever read here has ended.
+  bool readers_have_ended() {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(readers_.begin(), readers_.end(), has_ended);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable released_;
+  std::set<pid_t> hanging_;
+  std::set<pid_t> empty_;
+  std::map<pid_t, int> reads_;
+  std::set<pid_t> readers_;
+  int hung_ = 0;
+};
+
+class CommandLinesTest : public testing::Test {
+ protected:
+  CommandLinesTest()
+      : lines_([host = host_](pid_t pid) { return host->read(pid); }) {}
+
+  // Readers let go, so that none outlives its test.
+  ~CommandLinesTest() override {
+    host_->release();
+    EXPECT_TRUE(eventually([&] { return host_->readers_have_ended(); }));
+  }
+
+  // Asks again, as one scrape after the other does, until `condition()`.
+  template <typename Condition>
+  bool asked_until(const std::vector<Key>& keys, const Condition& condition) {
+    return eventually([&] {
+      lines_.request(keys, kNoPatience);
+      return condition();
+    });
+  }
+
+  std::shared_ptr<Host> host_ = std::make_shared<Host>();
+  CommandLines lines_;
+  const Key one_{1, 10, "kvm"};
+  const Key two_{2, 20, "kvm"};
+  const Key three_{3, 30, "kvm"};
+};
+
+TEST_F(CommandLinesTest, AreThereWhenTheRequestReturns) {
+  lines_.request({one_, two_}, kForever);
+  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+  EXPECT_THAT(lines_.find(two_), ElementsAre("vm", "2"));
+  EXPECT_EQ(lines_.pending(), 0U);
+}
+
+TEST_F(CommandLinesTest, AreNotThereForWhatWasNotAsked) {
+  lines_.request({one_}, kForever);
+  EXPECT_THAT(lines_.find(two_), IsEmpty());
+  EXPECT_EQ(host_->reads(2), 0);
+}
+
+TEST_F(CommandLinesTest, AreReadOncePerProcess) {
+  for (int scrape = 0; scrape < 5; ++scrape) lines_.request({one_}, kForever);
+  EXPECT_EQ(host_->reads(1), 1);
+  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+}
+
+TEST_F(CommandLinesTest, OfOneProcessAskedTwiceAtOnceAreReadOnce) {
+  lines_.request({one_, one_}, kForever);
+  EXPECT_EQ(host_->reads(1), 1);
+}
+
+TEST_F(CommandLinesTest, AreReadAnewAfterAnExec) {
+  lines_.request({{1, 10, "launcher"}}, kForever);
+  lines_.request({{1, 10, "kvm"}}, kForever);
+  EXPECT_EQ(host_->reads(1), 2);
+  EXPECT_THAT(lines_.find({1, 10, "kvm"}), ElementsAre("vm", "1"));
+  EXPECT_THAT(lines_.find({1, 10, "launcher"}), IsEmpty());
+}
+
+TEST_F(CommandLinesTest, AreReadAnewWhenAPidIsUsedAgain) {
+  lines_.request({{1, 10, "kvm"}}, kForever);
+  lines_.request({{1, 11, "kvm"}}, kForever);
+  EXPECT_EQ(host_->reads(1), 2);
+  EXPECT_THAT(lines_.find({1, 10, "kvm"}), IsEmpty());
+}
+
+TEST_F(CommandLinesTest, OfEndedProcessesAreForgotten) {
+  lines_.request({one_, two_}, kForever);
+  lines_.request({two_}, kForever);
+  EXPECT_THAT(lines_.find(one_), IsEmpty());
+  EXPECT_THAT(lines_.find(two_), ElementsAre("vm", "2"));
+  lines_.request({one_, two_}, kForever);
+  EXPECT_EQ(host_->reads(1), 2);
+  EXPECT_EQ(host_->reads(2), 1);
+}
+
+TEST_F(CommandLinesTest, ThatAreEmptyAreReadAgain) {
+  host_->say_nothing(1, true);
+  lines_.request({one_}, kForever);
+  EXPECT_THAT(lines_.find(one_), IsEmpty());
+  EXPECT_EQ(lines_.pending(), 0U);
+  host_->say_nothing(1, false);
+  lines_.request({one_}, kForever);
+  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+}
+
+TEST_F(CommandLinesTest, ThatHangHoldUpARequestForItsPatienceOnly) {
+  host_->hang(1);
+  const auto begin = std::chrono::steady_clock::now();
+  lines_.request({one_}, kAShortWhile);
+  const auto waited = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(waited, kAShortWhile);
+  EXPECT_LT(waited, std::chrono::seconds(20));
+  EXPECT_THAT(lines_.find(one_), IsEmpty());
+  EXPECT_EQ(lines_.pending(), 1U);
+}
+
+TEST_F(CommandLinesTest, ThatHangAreNotWaitedForAgain) {
+  host_->hang(1);
+  lines_.request({one_}, kNoPatience);
+  lines_.request({one_}, kForever);  // Would take a minute.
+  EXPECT_EQ(lines_.pending(), 1U);
+  EXPECT_LE(host_->reads(1), 1);
+}
+
+TEST_F(CommandLinesTest, OfOthersArriveWhileOneHangs) {
+  host_->hang(1);
+  EXPECT_TRUE(
+      asked_until({one_, two_, three_}, [&] { return lines_.pending() == 1; }));
+  EXPECT_THAT(lines_.find(two_), ElementsAre("vm", "2"));
+  EXPECT_THAT(lines_.find(three_), ElementsAre("vm", "3"));
+  EXPECT_EQ(host_->hung(), 1);
+}
+
+TEST_F(CommandLinesTest, OfNewcomersAreWaitedForWhileOneHangs) {
+  host_->hang(1);
+  lines_.request({one_}, kNoPatience);
+  ASSERT_TRUE(eventually([&] { return host_->hung() == 1; }));
+  lines_.request({one_, two_}, kForever);
+  EXPECT_THAT(lines_.find(two_), ElementsAre("vm", "2"));
+}
+
+TEST_F(CommandLinesTest, ThatHungArriveWhenTheyCan) {
+  host_->hang(1);
+  lines_.request({one_}, kNoPatience);
+  ASSERT_TRUE(eventually([&] { return host_->hung() == 1; }));
+  host_->release();
+  EXPECT_TRUE(asked_until({one_}, [&] { return lines_.pending() == 0; }));
+  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+  EXPECT_EQ(host_->reads(1), 1);
+}
+
+TEST_F(CommandLinesTest, HangInSoManyReadersAndNoMore) {
+  std::vector<Key> keys;
+  for (pid_t pid = 1; pid <= CommandLines::kMaxReaders + 4; ++pid) {
+    host_->hang(pid);
+    keys.push_back({pid, 1, "kvm"});
+  }
+  EXPECT_TRUE(asked_until(
+      keys, [&] { return host_->hung() == CommandLines::kMaxReaders; }));
+  const auto threads = threads_of_this_process();
+  for (int scrape = 0; scrape < 20; ++scrape) lines_.request(keys, kNoPatience);
+  EXPECT_LE(threads_of_this_process(), threads);
+  EXPECT_EQ(host_->hung(), CommandLines::kMaxReaders);
+  EXPECT_EQ(lines_.pending(), keys.size());
+
+  host_->release();
+  EXPECT_TRUE(asked_until(keys, [&] { return lines_.pending() == 0; }));
+  for (const Key& key : keys)
+    EXPECT_THAT(lines_.find(key), ElementsAre("vm", std::to_string(key.pid)));
+}
+
+TEST_F(CommandLinesTest, ThatComeAfterTheirProcessEndedAreNotKept) {
+  host_->hang(1);
+  lines_.request({one_}, kNoPatience);
+  ASSERT_TRUE(eventually([&] { return host_->hung() == 1; }));
+  lines_.request({}, kForever);
+  EXPECT_EQ(lines_.pending(), 0U);
+  host_->release();
+  ASSERT_TRUE(eventually([&] { return host_->readers_have_ended(); }));
+  EXPECT_THAT(lines_.find(one_), IsEmpty());
+}
+
+TEST_F(CommandLinesTest, StillQueuedAreNotReadForEndedProcesses) {
+  host_->hang(1);
+  lines_.request({one_, two_}, kNoPatience);
+  ASSERT_TRUE(eventually([&] { return host_->hung() == 1; }));
+  lines_.request({one_}, kForever);
+  host_->release();
+  ASSERT_TRUE(eventually([&] { return host_->readers_have_ended(); }));
+  EXPECT_EQ(host_->reads(2), 0);
+  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+}
+
+TEST_F(CommandLinesTest, LeaveNoThreadBehind) {
+  for (int scrape = 0; scrape < 20; ++scrape)
+    lines_.request({{scrape, 1, "kvm"}, {scrape + 1, 1, "kvm"}}, kForever);
+  EXPECT_EQ(host_->reads(19), 1);
+  EXPECT_TRUE(eventually([&] { return host_->readers_have_ended(); }));
+  EXPECT_EQ(lines_.pending(), 0U);
+}
+
+TEST(CommandLines, MayGoWhileAReaderHangs) {
+  const auto host = std::make_shared<Host>();
+  host->hang(1);
+  {
+    CommandLines lines([host](pid_t pid) { return host->read(pid); });
+    lines.request({{1, 10, "kvm"}}, kNoPatience);
+    ASSERT_TRUE(eventually([&] { return host->hung() == 1; }));
+  }
+  host->release();
+  // The reader held the last of what belonged to the lines.
+  EXPECT_TRUE(eventually([&] { return host.use_count() == 1; }));
+}
+
+TEST(CommandLines, ComeFromProc) {
+  ProcTree tree;
+  tree.process(71, "qemu-system-x86", {"qemu-system-x86_64", "-name", "a b"});
+  CommandLines lines(tree.roots());
+  const Key there{71, 1000, "qemu-system-x86"};
+  const Key gone{72, 1000, "qemu-system-x86"};
+  lines.request({there, gone}, kForever);
+  EXPECT_THAT(lines.find(there),
+              ElementsAre("qemu-system-x86_64", "-name", "a b"));
+  EXPECT_THAT(lines.find(gone), IsEmpty());
+  EXPECT_EQ(lines.pending(), 0U);
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/domain_names.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace vcpu {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Process = DomainNames::Process;
+
+constexpr const char* kA = "aaaaaaaa-1234-1234-1234-123456789abc";
+constexpr const char* kB = "bbbbbbbb-1234-1234-1234-123456789abc";
+
+TEST(DomainNames, OfNoProcessesAreNone) {
+  EXPECT_THAT(DomainNames().assign({}), IsEmpty());
+}
+
+TEST(DomainNames, AreTheNamesWhereTheseDiffer) {
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 1, 10}, {"db", kB, 2, 5}}),
+              ElementsAre("web", "db"));
+}
+
+TEST(DomainNames, GetTheUuidWhereANameIsShared) {
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 1, 10}, {"web", kB, 2, 5}}),
+              ElementsAre("web@aaaaaaaa", "web@bbbbbbbb"));
+}
+
+TEST(DomainNames, GetThePidWhereThereIsNoUuid) {
+  EXPECT_THAT(DomainNames().assign({{"web", "", 71, 10}, {"web", "", 72, 5}}),
+              ElementsAre("web@71", "web@72"));
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 71, 10}, {"web", "", 72, 5}}),
+              ElementsAre("web@aaaaaaaa", "web@72"));
+}
+
+TEST(DomainNames, TakeAShortUuidWhole) {
+  EXPECT_THAT(DomainNames().assign({{"web", "ab", 1, 1}, {"web", "cd", 2, 2}}),
+              ElementsAre("web@ab", "web@cd"));
+}
+
+TEST(DomainNames, StayLongWhenTheOtherHasEnded) {
+  DomainNames names;
+  names.assign({{"web", kA, 1, 10}, {"web", kB, 2, 20}});
+  EXPECT_THAT(names.assign({{"web", kB, 2, 20}}), ElementsAre("web@bbbbbbbb"));
+  EXPECT_THAT(names.assign({}), IsEmpty());
+  EXPECT_THAT(names.assign({{"web", kA, 3, 30}}), ElementsAre("web@aaaaaaaa"));
+}
+
+TEST(DomainNames, OfAVmThatComesAgainAloneStayShort) {
+  DomainNames names;
+  names.assign({{"web", kA, 1, 10}});
+  EXPECT_THAT(names.assign({{"web", kB, 2, 20}}), ElementsAre("web"));
+}
+
+TEST(DomainNames, ShowTheOlderOfTwoProcessesOfOneVm) {
+  DomainNames names;
+  EXPECT_THAT(names.assign({{"web", kA, 9, 10}, {"web", kA, 8, 20}}),
+              ElementsAre("web", ""));
+  EXPECT_THAT(names.assign({{"web", kA, 8, 20}, {"web", kA, 9, 10}}),
+              ElementsAre("", "web"));
+}
+
+TEST(DomainNames, ShowTheYoungerWhenTheOlderHasEnded) {
+  DomainNames names;
+  names.assign({{"web", kA, 9, 10}, {"web", kA, 8, 20}});
+  EXPECT_THAT(names.assign({{"web", kA, 8, 20}}), ElementsAre("web"));
+}
+
+TEST(DomainNames, TakeTheLowerPidForTheOlderOfOneTick) {
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 9, 10}, {"web", kA, 8, 10}}),
+              ElementsAre("", "web"));
+}
+
+TEST(DomainNames, TakeOneUuidUnderTwoNamesForTwoVms) {
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 1, 10}, {"db", kA, 2, 20}}),
+              ElementsAre("web", "db"));
+}
+
+TEST(DomainNames, NeverTakeVmsWithoutUuidForOne) {
+  EXPECT_THAT(DomainNames().assign({{"", "", 1, 10}, {"", "", 2, 20}}),
+              ElementsAre("@1", "@2"));
+}
+
+TEST(DomainNames, StayApartWhereUuidsBeginAlike) {
+  const std::string other = std::string(kA).replace(9, 4, "ffff");
+  EXPECT_THAT(DomainNames().assign({{"web", kA, 1, 10}, {"web", other, 2, 20}}),
+              ElementsAre("web@aaaaaaaa", "web@aaaaaaaa@2"));
+}
+
+TEST(DomainNames, StayApartFromAVmThatIsCalledSo) {
+  EXPECT_THAT(DomainNames().assign({{"web@aaaaaaaa", "", 3, 30},
+                                    {"web", kA, 1, 10},
+                                    {"web", kB, 2, 20}}),
+              ElementsAre("web@aaaaaaaa@3", "web@aaaaaaaa", "web@bbbbbbbb"));
+}
+
+TEST(DomainNames, StayApartFromVmsThatAreCalledSoTwice) {
+  EXPECT_THAT(DomainNames().assign({{"web@aaaaaaaa", "", 3, 1},
+                                    {"web@aaaaaaaa@1", "", 4, 2},
+                                    {"web", kA, 1, 10},
+                                    {"web", kB, 2, 20}}),
+              ElementsAre("web@aaaaaaaa", "web@aaaaaaaa@1", "web@aaaaaaaa@1@1",
+                          "web@bbbbbbbb"));
+}
+
+TEST(DomainNames, AreUniqueWhateverVmsAreCalled) {
+  const std::vector<std::string> names{"a",   "b",     "a@1", "a@2",
+                                       "a@3", "a@1@2", "",    "a@aaaaaaaa"};
+  const std::vector<std::string> uuids{"", kA, kB};
+  std::mt19937 random(4);  // NOLINT: the same VMs on every run.
+  DomainNames domains;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<Process> processes;
+    for (pid_t pid = 1; pid < 8; ++pid) {
+      processes.push_back({names[random() % names.size()],
+                           uuids[random() % uuids.size()], pid, random() % 5});
+    }
+    const auto labels = domains.assign(processes);
+    ASSERT_EQ(labels.size(), processes.size());
+    std::set<std::string> unique;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      // Empty: the second process of a VM, or a lone VM without a name.
+      const bool hidden = labels[i].empty();
+      ASSERT_TRUE(!hidden || processes[i].name.empty() ||
+                  !processes[i].uuid.empty());
+      ASSERT_TRUE(hidden || unique.insert(labels[i]).second) << labels[i];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vcpu

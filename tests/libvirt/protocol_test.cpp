@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/libvirt/protocol.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+namespace vcpu {
+namespace {
+
+const std::string kUuid = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+
+LibvirtFrame two_domains() {
+  return {
+      true,
+      "",
+      {{kUuid, "db \"\\\n\xf0\x9f\x98\x80\xff", "running", 2, 4, {1, 2, 2, 64}},
+       {"00000000-0000-0000-0000-0000000000ff", "", "crashed", {}, {}, {}}}};
+}
+
+std::string u32(std::uint32_t value) {
+  std::string out;
+  for (unsigned i = 0; i < 4; ++i) {
+    out.push_back(static_cast<char>((value >> (8 * i)) & 0xffU));
+  }
+  return out;
+}
+
+std::string framed(const std::string& body) {
+  return "VLF1" + u32(static_cast<std::uint32_t>(body.size())) + body;
+}
+
+// A body with one domain, whose `tail` begins with the state.
+std::string body_with(const std::string& uuid, const std::string& tail) {
+  return std::string(1, '\1') + u32(0) + u32(1) +
+         u32(static_cast<std::uint32_t>(uuid.size())) + uuid + u32(1) + "n" +
+         tail;
+}
+
+bool accepted(const std::string& bytes) {
+  const auto frames = LibvirtFrameDecoder().feed(bytes);
+  return frames && frames->size() == 1;
+}
+
+bool refused(const std::string& bytes) {
+  return !LibvirtFrameDecoder().feed(bytes);
+}
+
+LibvirtFrame there_and_back(const LibvirtFrame& frame) {
+  auto frames = LibvirtFrameDecoder().feed(encode(frame));
+  EXPECT_TRUE(frames && frames->size() == 1);
+  return frames && !frames->empty() ? frames->front() : LibvirtFrame{};
+}
+
+TEST(LibvirtProtocol, AFrameSurvivesTheTrip) {
+  const auto sent = two_domains();
+  const auto got = there_and_back(sent);
+  EXPECT_TRUE(got.up);
+  EXPECT_EQ(got.reason, "");
+  ASSERT_EQ(got.domains.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(got.domains[i].uuid, sent.domains[i].uuid);
+    EXPECT_EQ(got.domains[i].name, sent.domains[i].name);
+    EXPECT_EQ(got.domains[i].state, sent.domains[i].state);
+    EXPECT_EQ(got.domains[i].vcpus_current, sent.domains[i].vcpus_current);
+    EXPECT_EQ(got.domains[i].vcpus_maximum, sent.domains[i].vcpus_maximum);
+    EXPECT_EQ(got.domains[i].pinned_cpus, sent.domains[i].pinned_cpus);
+  }
+}
+
+TEST(LibvirtProtocol, ADownFrameCarriesItsReason) {
+  const auto got = there_and_back({false, "connection refused", {}});
+  EXPECT_FALSE(got.up);
+  EXPECT_EQ(got.reason, "connection refused");
+  EXPECT_TRUE(got.domains.empty());
+}
+
+TEST(LibvirtProtocol, FramesMayComeByteByByte) {
+  const auto bytes = encode(two_domains()) + encode({false, "gone", {}});
+  LibvirtFrameDecoder decoder;
+  std::size_t frames = 0;
+  for (const char byte : bytes) {
+    const auto got = decoder.feed({&byte, 1});
+    ASSERT_TRUE(got);
+    frames += got->size();
+  }
+  EXPECT_EQ(frames, 2U);
+}
+
+TEST(LibvirtProtocol, ManyFramesMayComeAtOnce) {
+  std::string bytes;
+  for (int i = 0; i < 100; ++i) bytes += encode(two_domains());
+  bytes.pop_back();
+  LibvirtFrameDecoder decoder;
+  const auto most = decoder.feed(bytes);
+  ASSERT_TRUE(most);
+  EXPECT_EQ(most->size(), 99U);
+}
+
+TEST(LibvirtProtocol, AShortFrameIsNoFrameYet) {
+  const auto bytes = encode(two_domains());
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    const auto got = LibvirtFrameDecoder().feed(bytes.substr(0, n));
+    ASSERT_TRUE(got) << n;
+    EXPECT_TRUE(got->empty()) << n;
+  }
+}
+
+TEST(LibvirtProtocol, ABodyShorterThanItsContentIsRefused) {
+  const auto body = encode(two_domains()).substr(8);
+  for (std::size_t n = 0; n < body.size(); ++n) {
+    EXPECT_TRUE(refused(framed(body.substr(0, n)))) << n;
+  }
+  EXPECT_TRUE(accepted(framed(body)));
+  EXPECT_TRUE(refused(framed(body + "x")));
+}
+
+TEST(LibvirtProtocol, GarbageIsRefused) {
+  EXPECT_TRUE(refused("error: failed to connect"));
+  EXPECT_TRUE(refused(std::string(8, '\0')));
+  EXPECT_TRUE(refused(framed("")));
+  EXPECT_TRUE(refused("VLF2" + encode(two_domains()).substr(4)));
+  EXPECT_TRUE(refused(framed(std::string(100, '\xff'))));
+}
+
+TEST(LibvirtProtocol, EveryFieldHasItsBounds) {
+  const auto tail = [](char state, std::uint32_t vcpus, std::uint32_t pins) {
+    return std::string(1, state) + u32(vcpus) + u32(4) + u32(1) + u32(pins);
+  };
+  EXPECT_TRUE(accepted(framed(body_with(kUuid, tail(7, 4, kMaxFrameCpus)))));
+  EXPECT_TRUE(refused(framed(body_with(kUuid, tail(8, 4, 1)))));
+  EXPECT_TRUE(
+      refused(framed(body_with(kUuid, tail(1, kMaxFrameVcpus + 1, 1)))));
+  EXPECT_TRUE(refused(framed(body_with(kUuid, tail(1, 4, kMaxFrameCpus + 1)))));
+  EXPECT_TRUE(refused(framed(body_with("not a uuid", tail(1, 4, 1)))));
+  EXPECT_TRUE(refused(framed(body_with(std::string(36, 'a'), tail(1, 4, 1)))));
+}
+
+TEST(LibvirtProtocol, TheNumberOfPinningsHasItsBound) {
+  const auto with = [](std::uint32_t pinnings) {
+    std::string tail = std::string(1, '\1') + u32(1) + u32(1) + u32(pinnings);
+    for (std::uint32_t i = 0; i < pinnings; ++i) tail += u32(1);
+    return framed(body_with(kUuid, tail));
+  };
+  EXPECT_TRUE(accepted(with(kMaxFrameVcpus)));
+  EXPECT_TRUE(refused(with(kMaxFrameVcpus + 1)));
+}
+
+TEST(LibvirtProtocol, AHugeLengthIsRefusedBeforeTheBodyComes) {
+  EXPECT_TRUE(refused("VLF1" + u32(kMaxFrameBytes + 1)));
+  EXPECT_FALSE(refused("VLF1" + u32(kMaxFrameBytes)));
+}
+
+TEST(LibvirtProtocol, TextsAreCut) {
+  const std::string longer(kMaxFrameText + 1, 'n');
+  const auto got =
+      there_and_back({true, longer, {{kUuid, longer, "paused", 1, 1, {}}}});
+  EXPECT_EQ(got.reason.size(), kMaxFrameText);
+  ASSERT_EQ(got.domains.size(), 1U);
+  EXPECT_EQ(got.domains[0].name.size(), kMaxFrameText);
+  EXPECT_EQ(got.domains[0].state, "paused");
+}
+
+TEST(LibvirtProtocol, WhatCannotBeSaidIsNotKnown) {
+  const auto got = there_and_back({true,
+                                   "",
+                                   {{"", "without uuid", "running", 1, 1, {}},
+                                    {kUuid,
+                                     "n",
+                                     "dreaming",
+                                     -1,
+                                     static_cast<int>(kMaxFrameVcpus) + 1,
+                                     {1, -1}}}});
+  ASSERT_EQ(got.domains.size(), 1U);
+  EXPECT_EQ(got.domains[0].state, "nostate");
+  EXPECT_FALSE(got.domains[0].vcpus_current);
+  EXPECT_FALSE(got.domains[0].vcpus_maximum);
+  EXPECT_TRUE(got.domains[0].pinned_cpus.empty());
+}
+
+TEST(LibvirtProtocol, AFrameNeverHoldsMoreDomainsThanFit) {
+  LibvirtFrame frame{true, "", {}};
+  frame.domains.assign(kMaxFrameDomains + 1, {kUuid, "n", "running", 1, 1, {}});
+  EXPECT_EQ(there_and_back(frame).domains.size(), kMaxFrameDomains);
+
+  frame.domains.assign(
+      300, {kUuid, std::string(kMaxFrameText, 'n'), "running", 1, 1, {}});
+  const auto fitting = there_and_back(frame).domains.size();
+  EXPECT_GT(fitting, 200U);
+  EXPECT_LT(fitting, 300U);
+}
+
+TEST(LibvirtProtocol, RandomBytesNeverHurt) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 5000; ++round) {
+    std::string body(random() % 200, '\0');
+    for (char& byte : body) byte = static_cast<char>(random() % 5);
+    const auto got = LibvirtFrameDecoder().feed(framed(body));
+    EXPECT_TRUE(!got || got->size() == 1U);
+  }
+}
+
+TEST(LibvirtProtocol, DamagedFramesNeverHurt) {
+  std::mt19937 random(2);
+  const auto good = encode(two_domains());
+  for (int round = 0; round < 20000; ++round) {
+    auto bytes = good;
+    for (unsigned i = random() % 4; i < 4; ++i) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    const auto got = LibvirtFrameDecoder().feed(bytes);
+    if (!got) continue;
+    // Whatever was let through can be said again.
+    for (const LibvirtFrame& frame : *got) {
+      EXPECT_EQ(there_and_back(frame).domains.size(), frame.domains.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCG guests: a Debian cloud kernel and a busybox that either spins on every vCPU or idles."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from xml.sax.saxutils import escape
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+READY = "guest is ready"
+
+INIT = f"""#!/busybox sh
+/busybox mount -t devtmpfs dev /dev
+/busybox mount -t proc proc /proc
+if /busybox grep -q work=spin /proc/cmdline; then
+  for cpu in $(/busybox seq $(/busybox nproc)); do (while :; do :; done) & done
+fi
+/busybox echo {READY}
+while :; do /busybox sleep 3600; done
+"""
+
+
+def cache_directory():
+    user_cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(os.environ.get("VCPU_TEST_CACHE") or pathlib.Path(user_cache, "vcpu_exporter-tests"))
+
+
+def kernel():
+    """The path of a Debian cloud kernel, downloaded once and never installed."""
+    cache = cache_directory()
+    found = sorted(cache.glob("vmlinuz-*-cloud-amd64"))
+    if found:
+        return found[-1]
+    cache.mkdir(parents=True, exist_ok=True)
+    depends = subprocess.run(["apt-cache", "depends", "linux-image-cloud-amd64"],
+                             capture_output=True, text=True, check=True).stdout
+    package = re.search(r"Depends: (linux-image-\S+)", depends)[1]
+    with tempfile.TemporaryDirectory(dir=cache) as directory:
+        subprocess.run(["apt-get", "download", package], cwd=directory, capture_output=True, check=True)
+        archive, = pathlib.Path(directory).glob("*.deb")
+        subprocess.run(["dpkg", "-x", archive, directory], check=True)
+        image, = pathlib.Path(directory, "boot").glob("vmlinuz-*")
+        return image.rename(cache / image.name)
+
+
+def make_initrd(directory):
+    root = directory / "initrd.root"
+    for mount_point in ("dev", "proc"):
+        (root / mount_point).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "busybox")
+    (root / "init").write_text(INIT, encoding="ascii")
+    (root / "init").chmod(0o755)
+    names = "".join(f"{path.relative_to(root)}\n" for path in sorted(root.rglob("*")))
+    image = directory / "initrd"
+    with open(image, "wb") as out:
+        subprocess.run(["busybox", "cpio", "-o", "-H", "newc"], cwd=root, input=names.encode(), stdout=out,
+                       stderr=subprocess.DEVNULL, check=True)
+    return image
+
+
+class Guest:
+    """What a guest is made of; whether it runs is libvirt's (or the plain QEMU's) affair."""
+
+    def __init__(self, name, directory, kernel_image, initrd, vcpus=2, maximum_vcpus=None, spins=True, uuid_text=None):
+        self.name = name
+        self.uuid = uuid_text or str(uuid.uuid4())
+        self.vcpus = vcpus
+        self.maximum_vcpus = maximum_vcpus or vcpus
+        self.kernel = kernel_image
+        self.initrd = initrd
+        self.kernel_arguments = f"console=ttyS0 quiet work={'spin' if spins else 'idle'}"
+        self.serial_log = directory / f"serial-{self.uuid}.log"
+
+    def is_ready(self):
+        return self.serial_log.exists() and READY in self.serial_log.read_text(encoding="utf-8", errors="replace")
+
+    def xml(self, cpus):
+        return f"""<domain type='qemu'>
+  <name>{escape(self.name)}</name>
+  <uuid>{self.uuid}</uuid>
+  <memory unit='MiB'>128</memory>
+  <vcpu cpuset='{cpus}' current='{self.vcpus}'>{self.maximum_vcpus}</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{self.kernel}</kernel>
+    <initrd>{self.initrd}</initrd>
+    <cmdline>{self.kernel_arguments}</cmdline>
+  </os>
+  <features><acpi/></features>
+  <devices>
+    <emulator>{QEMU}</emulator>
+    <serial type='file'><source path='{self.serial_log}'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+    def plain_command(self):
+        """The same guest by a QEMU of its own, as one without libvirt would start it."""
+        return [QEMU, "-name", f"guest={self.name.replace(',', ',,')},debug-threads=on", "-uuid", self.uuid,
+                "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", str(self.vcpus), "-m", "128",
+                "-nodefaults", "-display", "none", "-serial", f"file:{self.serial_log}",
+                "-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.kernel_arguments]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel says of a QEMU's vCPU threads, read without the exporter: the figures it is judged by."""
+import collections
+import os
+import re
+
+Figures = collections.namedtuple("Figures", "run_ns wait_ns dispatches voluntary involuntary migrations")
+
+
+def vcpu_threads(pid):
+    """{vcpu index: tid} from the thread names that debug-threads=on gives."""
+    threads = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8", errors="replace") as comm:
+                found = re.fullmatch(r"CPU (\d+)/(?:TCG|KVM)", comm.read().strip())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if found:
+            threads[int(found[1])] = int(tid)
+    return threads
+
+
+def figures(pid, tid):
+    task = f"/proc/{pid}/task/{tid}"
+    with open(f"{task}/schedstat", encoding="ascii") as schedstat:
+        run_ns, wait_ns, dispatches = map(int, schedstat.read().split())
+    with open(f"{task}/status", encoding="utf-8", errors="replace") as status:
+        switches = dict(re.findall(r"^(\w+_ctxt_switches):\s+(\d+)$", status.read(), re.MULTILINE))
+    with open(f"{task}/sched", encoding="utf-8", errors="replace") as sched:
+        migrations = re.search(r"^se\.nr_migrations\s*:\s*(\d+)$", sched.read(), re.MULTILINE)
+    return Figures(run_ns, wait_ns, dispatches, int(switches["voluntary_ctxt_switches"]),
+                   int(switches["nonvoluntary_ctxt_switches"]), int(migrations[1]))
+
+
+def vcpu_figures(pid):
+    return {vcpu: figures(pid, tid) for vcpu, tid in vcpu_threads(pid).items()}
+
+
+def cpu_wait_ns(pid):
+    """How long the threads of a process have been runnable without a CPU."""
+    total = 0
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as schedstat:
+                total += int(schedstat.read().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab: libvirtd, guests, exporter, Prometheus, Alertmanager and a webhook, all private, all gone after close()."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import guests
+import monitoring
+import scrape
+from private_libvirt import PrivateLibvirt
+from processes import Daemon, wait_for
+
+EXPORTER = pathlib.Path(os.environ.get("VCPU_EXPORTER")
+                        or pathlib.Path(__file__).resolve().parents[2] / "build/release/vcpu_exporter")
+TOOLS = ["busybox", "libvirtd", "prometheus", "prometheus-alertmanager", "qemu-system-x86_64", "virsh"]
+
+
+def why_not_here():
+    """Why this machine cannot run the lab, None when it can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    # In a child: the lab itself enters one when it starts.
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        return "needs a mount namespace of its own (CAP_SYS_ADMIN)"
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        return f"not installed: {' '.join(missing)}"
+    try:
+        guests.kernel()
+    except (subprocess.CalledProcessError, OSError) as error:
+        return f"no guest kernel: {error}"
+    return None
+
+
+class Lab:
+    def __init__(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="vcpu-live-"))
+        self.closers = [lambda: shutil.rmtree(self.work)]
+        self.kernel = guests.kernel()
+        self.initrd = guests.make_initrd(self.work)
+        # Two CPUs are overcommitted whatever the size of the host.
+        self.cpus = sorted(os.sched_getaffinity(0))[:2]
+        self.libvirt = None
+        self.prometheus = None
+        self.webhook = None
+        self.exporter = None
+        self.address = None
+
+    def start(self):
+        self.libvirt = PrivateLibvirt(self.work)
+        self.closers.append(self.libvirt.close)
+        self.libvirt.start()
+
+        self.exporter = Daemon("exporter", [str(EXPORTER), "--web.listen-address=127.0.0.1:0"],
+                               self.work / "exporter.log")
+        self.closers.append(self.exporter.stop)
+        self.exporter.start()
+        self.address = self.exporter.listening_address()
+
+        self.webhook = monitoring.Webhook()
+        self.closers.append(self.webhook.close)
+        alertmanager = monitoring.Alertmanager(self.work, self.webhook.url)
+        self.closers.append(alertmanager.daemon.stop)
+        self.prometheus = monitoring.Prometheus(self.work, self.address, alertmanager.start())
+        self.closers.append(self.prometheus.daemon.stop)
+        self.prometheus.start()
+
+    def close(self):
+        """In reverse order, each whatever the others did."""
+        while self.closers:
+            closer = self.closers.pop()
+            try:
+                closer()
+            except Exception as error:  # pylint: disable=broad-except
+                print(f"# cleaning up: {error}", flush=True)
+
+    def guest(self, name, **properties):
+        return guests.Guest(name, self.work, self.kernel, self.initrd, **properties)
+
+    def create(self, *new_guests):
+        for guest in new_guests:
+            guest.serial_log.unlink(missing_ok=True)
+            xml = self.work / f"{guest.uuid}.xml"
+            xml.write_text(guest.xml(",".join(map(str, self.cpus))), encoding="utf-8")
+            self.libvirt.virsh("create", str(xml))
+        for guest in new_guests:
+            wait_for(guest.is_ready, 120, f"{guest.name} to boot")
+
+    def destroy(self, *old_guests):
+        for guest in old_guests:
+            self.libvirt.virsh("destroy", guest.name, check=False)
+
+    def make_run(self, guest):
+        """For clean-up: the guest runs again, whatever a failed test left of it."""
+        self.destroy(guest)
+        self.create(guest)
+
+    def pid(self, guest):
+        return self.libvirt.pid_of(guest.uuid)
+
+    def scrape(self):
+        return scrape.scrape(self.address)
+
+    def watch(self, *expected_guests):
+        return scrape.Watch(self.address, self.exporter.pid, {(guest.name, vcpu) for guest in expected_guests
+                                                              for vcpu in range(guest.vcpus)})

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests beside it and prints one line for each: "ok NAME", "not ok NAME: reason", "skip NAME: reason"."""
+import pathlib
+import signal
+import sys
+import traceback
+import unittest
+
+import program
+
+HERE = pathlib.Path(__file__).resolve().parent
+TEST_SECONDS = 60  # No test takes a tenth of it; one that hangs fails.
+
+
+class OneLineEach(unittest.TestResult):
+    def __init__(self):
+        super().__init__()
+        self._failed = False
+
+    def startTest(self, test):
+        super().startTest(test)
+        self._failed = False
+        signal.alarm(TEST_SECONDS)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
+
+    def addSuccess(self, test):
+        if not self._failed:  # A test that failed in a part of it has said so.
+            print("ok", name(test), flush=True)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        print(f"skip {name(test)}: {reason}", flush=True)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self._not_ok(test, err)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self._not_ok(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None and not self._failed:
+            self._not_ok(test, err, subtest._subDescription())
+
+    def _not_ok(self, test, err, part=""):
+        self._failed = True
+        ours = [frame for frame in traceback.extract_tb(err[2]) if pathlib.Path(frame.filename).parent == HERE]
+        place = " < ".join(f"{pathlib.Path(frame.filename).name}:{frame.lineno}" for frame in reversed(ours[-3:]))
+        reason = " ".join(f"{part} {err[0].__name__}: {err[1]}".split())
+        print(f"not ok {name(test)}: {place}: {reason[:1500]}", flush=True)
+
+
+def name(test):
+    """test_http.Refusals.test_a_post_is_refused -> "program: a post is refused"."""
+    method = test.id().rpartition(".")[2]
+    return "program: " + method.removeprefix("test_").replace("_", " ")
+
+
+def tests_of(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from tests_of(test)
+        else:
+            yield test
+
+
+def hung(_number, _frame):
+    raise program.NotInTime(f"the test took more than {TEST_SECONDS} s")
+
+
+def main(build_directory=HERE.parents[1] / "build" / "tests", *words):
+    signal.signal(signal.SIGALRM, hung)
+    suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
+    chosen = unittest.TestSuite(test for test in tests_of(suite) if " ".join(words) in name(test))
+    result = OneLineEach()
+    with program.installed(pathlib.Path(build_directory).resolve()):
+        chosen.run(result)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

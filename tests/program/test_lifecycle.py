@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting without rights, stopping at once, and what systemd is told."""
+import os
+import pathlib
+import pwd
+import signal
+import socket
+import unittest
+
+import program
+from program import Exporter, FakeVm, ProcView, connect, requests_read, status_of, wait_for
+
+CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+class Privileges(unittest.TestCase):
+    def assert_harmless(self, pid, user):
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            status = status_of(f"{pid}/task/{tid}")
+            self.assertEqual(status["NoNewPrivs"], "1")
+            self.assertEqual(set(status["Uid"].split()), {str(user.pw_uid)})
+            self.assertEqual(set(status["Gid"].split()), {str(user.pw_gid)})
+            for name in CAPABILITY_SETS if program.AS_ROOT else CAPABILITY_SETS[:3]:
+                self.assertEqual(int(status[name], 16), 0, name)
+            self.assertNotIn("0", status["Groups"].split() if program.AS_ROOT else [])
+
+    @staticmethod
+    def default_user():
+        try:
+            return pwd.getpwnam("vcpu_exporter")
+        except KeyError:
+            return pwd.getpwnam("nobody")
+
+    def test_as_root_it_becomes_nobody_without_any_capability(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root")
+        with Exporter() as exporter:
+            exporter.page()
+            self.assert_harmless(exporter.pid, self.default_user())
+
+    def test_as_root_it_becomes_the_user_it_is_told(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root")
+        with Exporter("--user=daemon") as exporter:
+            self.assert_harmless(exporter.pid, pwd.getpwnam("daemon"))
+
+    def test_an_ordinary_user_runs_it_as_it_is(self):
+        user = self.default_user() if program.AS_ROOT else pwd.getpwuid(os.getuid())
+        under = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups") if program.AS_ROOT else ()
+        with FakeVm("of-somebody") as vm, Exporter("--path.procfs", ProcView(vm.pid).path, under=under) as exporter:
+            self.assertEqual(len(exporter.page().vcpus("of-somebody")), 2)
+            status = status_of(exporter.pid)
+            self.assertEqual((status["CapEff"], status["NoNewPrivs"]), ("0" * 16, "1"))
+            self.assertEqual(status["Uid"].split()[0], str(user.pw_uid))
+
+    def test_the_child_that_asks_libvirt_has_no_rights_either_and_ends_with_it(self):
+        with Exporter() as exporter:
+            exporter.page()
+            children = pathlib.Path(f"/proc/{exporter.pid}/task/{exporter.pid}/children").read_text().split()
+            for child in children:
+                self.assertEqual(int(status_of(child)["CapEff"], 16), 0)
+                self.assertEqual(status_of(child)["Uid"], status_of(exporter.pid)["Uid"])
+        for child in children:
+            wait_for(lambda child=child: not os.path.exists(f"/proc/{child}"), "the child to end")
+
+
+class Stopping(unittest.TestCase):
+    def assert_ends(self, exporter, number=signal.SIGTERM):
+        code, seconds = exporter.signal_and_wait(number)
+        self.assertEqual(code, 0, exporter.log())
+        self.assertLess(seconds, 1)
+
+    def test_sigterm_and_sigint_end_it_within_a_second(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with Exporter() as exporter:
+                exporter.page()
+                self.assert_ends(exporter, number)
+
+    def test_sigterm_ends_it_within_a_second_with_slow_clients_connected(self):
+        vm = self.enterContext(FakeVm('"' * 250, [f"CPU {vcpu}/KVM" for vcpu in range(150)]))
+        with Exporter("--path.procfs", ProcView(vm.pid).path, "--web.max-requests=20") as exporter:
+            idle = [self.enterContext(connect(exporter.port)) for _ in range(20)]
+            halfway = [self.enterContext(connect(exporter.port)) for _ in range(20)]
+            for client in halfway:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+            readers = [self.enterContext(exporter.send(slow=True)) for _ in range(20)]
+            for reader in readers:
+                reader.take(1000)
+            clients = len(idle) + len(halfway) + len(readers)
+            wait_for(lambda: requests_read(exporter.port) >= clients, "all clients to be served")
+            self.assert_ends(exporter)
+
+    def test_sigterm_ends_it_within_a_second_in_the_middle_of_a_scrape(self):
+        view = ProcView()
+        with Exporter("--path.procfs", view.path) as exporter:
+            view.hold()
+            self.enterContext(exporter.send())
+            wait_for(lambda: requests_read(exporter.port) == 1, "the scrape to begin")
+            exporter.wait_until_idle()
+            self.assert_ends(exporter)
+
+
+class Systemd(unittest.TestCase):
+    def setUp(self):
+        path = program.scratch_directory() / "notify"
+        self.socket = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.socket.bind(str(path))
+        self.socket.settimeout(20)
+        path.chmod(0o777)  # Whoever the exporter becomes.
+        self.env = {"NOTIFY_SOCKET": str(path)}
+
+    def next_message(self):
+        """The next one that is no sign of life."""
+        while True:
+            message = dict(line.split("=", 1) for line in self.socket.recv(4096).decode().splitlines())
+            if message != {"WATCHDOG": "1"}:
+                return message
+
+    def test_systemd_is_told_of_start_reload_and_stop(self):
+        with Exporter(env=self.env) as exporter:
+            self.assertEqual(self.next_message()["READY"], "1")
+            self.assertEqual(exporter.ask("/-/ready").status, 200)
+            os.kill(exporter.pid, signal.SIGHUP)
+            reloading = self.next_message()
+            self.assertEqual(reloading["RELOADING"], "1")
+            self.assertGreater(int(reloading["MONOTONIC_USEC"]), 0)
+            self.assertEqual(self.next_message()["READY"], "1")
+            exporter.process.terminate()
+            self.assertEqual(self.next_message()["STOPPING"], "1")
+
+    def test_systemd_sees_signs_of_life_as_often_as_it_wants(self):
+        with Exporter(env={**self.env, "WATCHDOG_USEC": "100000"}):
+            self.socket.settimeout(1)
+            signs = [message for message in (self.socket.recv(4096) for _ in range(12)) if message == b"WATCHDOG=1"]
+        self.assertGreaterEqual(len(signs), 10)

@@ -1,0 +1,212 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Sends alerts to a real Alertmanager with our configuration and looks at which ones it mutes and what arrives.
+
+Usage: inhibition.py alertmanager.yml
+"""
+import http.server
+import json
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+DEADLINE_SECONDS = 30
+
+failures = 0
+
+
+def report(name, problem=None):
+    global failures
+    failures += problem is not None
+    print(f"not ok {name}: {problem}" if problem else f"ok {name}", flush=True)
+
+
+def until(condition, what):
+    """Returns the first true value of condition()."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise TimeoutError(f"{what}: not within {DEADLINE_SECONDS} s")
+
+
+class Webhook:
+    """Stands for the pager and the ticket system; keeps (path, alerts) of what it was sent."""
+
+    def __init__(self):
+        received = self.received = queue.Queue()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                received.put((self.path, body["alerts"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Alertmanager:
+    def __init__(self, config, directory):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = open(os.path.join(directory, "log"), "w+")
+        self.process = subprocess.Popen(
+            [ALERTMANAGER, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
+             f"--storage.path={directory}/data", "--cluster.listen-address="],
+            stdout=self.log, stderr=self.log)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+    def ready(self):
+        if self.process.poll() is not None:
+            self.log.seek(0)
+            raise RuntimeError("Alertmanager ended: " + self.log.read()[-300:].replace("\n", " "))
+        try:
+            return urllib.request.urlopen(self.url + "/-/ready", timeout=2).status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def send(self, alerts):
+        request = urllib.request.Request(self.url + "/api/v2/alerts", json.dumps([{"labels": a} for a in alerts]).encode(),
+                                         {"Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=5).read()
+
+    def states(self):
+        """{labels: muted?} of all alerts that have been looked at; ones not yet processed are left out."""
+        answer = json.load(urllib.request.urlopen(self.url + "/api/v2/alerts", timeout=5))
+        return {key(a["labels"]): bool(a["status"]["inhibitedBy"]) for a in answer if a["status"]["state"] != "unprocessed"}
+
+
+def key(labels):
+    return tuple(sorted(labels.items()))
+
+
+def alert(name, severity, instance, **labels):
+    return {"alertname": name, "severity": severity, "job": "vcpu_exporter", "instance": instance, **labels}
+
+
+# Each instance is one situation: what is sent, and whether it is muted.
+SITUATIONS = {
+    "critical mutes the warning and info of its VM only": [
+        (alert("VcpuStealHigh", "critical", "a:9752", domain="web"), False),
+        (alert("VcpuStealHigh", "warning", "a:9752", domain="web"), True),
+        (alert("VcpuStealHigh", "info", "a:9752", domain="web"), True),
+        (alert("VcpuStealHigh", "warning", "a:9752", domain="db"), False),
+        (alert("VcpuStealHigh", "warning", "a2:9752", domain="web"), False),
+        (alert("VcpuQuotaThrottled", "warning", "a:9752", domain="web"), False),
+    ],
+    "a saturated host mutes the steal of its VMs only": [
+        (alert("VcpuHostSaturated", "critical", "b:9752"), False),
+        (alert("VcpuStealHigh", "critical", "b:9752", domain="web"), True),
+        (alert("VcpuStealHigh", "warning", "b:9752", domain="db"), True),
+        (alert("VcpuThreadDensityHigh", "warning", "b:9752"), False),
+        (alert("VcpuStealHigh", "critical", "b2:9752", domain="web"), False),
+    ],
+    "a lost exporter mutes everything else of its host only": [
+        (alert("VcpuExporterDown", "critical", "c:9752"), False),
+        (alert("VcpuStealHigh", "critical", "c:9752", domain="web"), True),
+        (alert("VcpuThreadDensityHigh", "warning", "c:9752"), True),
+        (alert("VcpuHostSaturated", "critical", "c:9752"), True),
+        (alert("NodeDown", "critical", "c:9752"), False),
+        (alert("VcpuExporterDown", "critical", "c2:9752"), False),
+        (alert("VcpuStealHigh", "critical", "c:9752", domain="web", cluster="far"), False),
+    ],
+    "a warning mutes nothing": [
+        (alert("VcpuStealHigh", "warning", "d:9752", domain="web"), False),
+        (alert("VcpuStealHigh", "info", "d:9752", domain="web"), False),
+        (alert("VcpuThreadDensityHigh", "warning", "d:9752"), False),
+    ],
+}
+
+
+def check_muting(alertmanager):
+    for name, situation in SITUATIONS.items():
+        alertmanager.send([labels for labels, _ in situation])
+    expected = {key(labels): muted for situation in SITUATIONS.values() for labels, muted in situation}
+    # Muting is decided when a group is notified, so the states settle a moment after the alerts came in.
+    try:
+        until(lambda: alertmanager.states() == expected, "states")
+    except TimeoutError:
+        pass
+    states = alertmanager.states()
+    for name, situation in SITUATIONS.items():
+        wrong = [f"{labels} should be {'muted' if muted else 'heard'}"
+                 for labels, muted in situation if states.get(key(labels)) != muted]
+        report(f"inhibition: {name}", "; ".join(wrong) or None)
+
+
+def check_delivery(webhook):
+    """Everything heard arrives at the receiver of its severity; nothing muted and no info arrives anywhere."""
+    paths = {"critical": "/page", "warning": "/ticket"}
+    expected = {(paths[labels["severity"]], key(labels)) for situation in SITUATIONS.values()
+                for labels, muted in situation if not muted and labels["severity"] in paths}
+    arrived = set()
+
+    def all_arrived():
+        while not webhook.received.empty():
+            path, alerts = webhook.received.get()
+            arrived.update((path, key(a["labels"])) for a in alerts)
+        return expected <= arrived
+
+    try:
+        until(all_arrived, "deliveries")
+    except TimeoutError:
+        pass
+    missing, extra = expected - arrived, arrived - expected
+    report("delivery: pages to the pager, tickets to the ticket system, the muted nowhere",
+           f"missing {sorted(missing)}, not expected {sorted(extra)}" if missing or extra else None)
+
+
+def main(config_path):
+    if not ALERTMANAGER:
+        for name in ["inhibition", "delivery"]:
+            print(f"skip {name}: no Alertmanager installed")
+        return
+    webhook = Webhook()
+    with tempfile.TemporaryDirectory() as directory:
+        config = open(config_path).read()
+        fast = config.replace("localhost:9099", f"127.0.0.1:{webhook.port}").replace("group_wait: 30s", "group_wait: 1s")
+        for change in ["localhost:9099", "group_wait: 30s"]:
+            if change not in config:
+                return report("inhibition", f"{config_path} no longer contains '{change}'")
+        copy = os.path.join(directory, "alertmanager.yml")
+        with open(copy, "w") as file:
+            file.write(fast)
+        alertmanager = Alertmanager(copy, directory)
+        try:
+            until(alertmanager.ready, "Alertmanager ready")
+            check_muting(alertmanager)
+            check_delivery(webhook)
+        except (RuntimeError, TimeoutError, OSError) as problem:
+            report("inhibition", problem)
+        finally:
+            alertmanager.stop()
+
+
+main(sys.argv[1])
+sys.exit(failures > 0)

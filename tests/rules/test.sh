@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Rules, alerts, runbooks and the Alertmanager configuration. Prints "ok|not ok|skip NAME" lines; exits 1 on any failure.
+set -u
+cd "$(dirname "$0")/../.."
+
+prometheus=deploy/prometheus
+alertmanager=deploy/alertmanager/alertmanager.yml
+failed=0
+
+# check NAME COMMAND...: ok when the command succeeds, skip when it is not installed.
+check() {
+    local name=$1 output
+    shift
+    if ! command -v "$1" >/dev/null; then
+        echo "skip $name: $1 is not installed"
+    elif output=$("$@" 2>&1); then
+        echo "ok $name"
+    else
+        echo "not ok $name: $(tr -s '\n\t ' ' ' <<<"$output")"
+        failed=1
+    fi
+}
+
+# Where Alertmanager sends alerts with these labels.
+check_route() {
+    local receiver=$1
+    shift
+    check "route: $* to $receiver" \
+        amtool config routes test --config.file="$alertmanager" --verify.receivers="$receiver" "$@"
+}
+
+if command -v jsonnet >/dev/null; then
+    check "jsonnet: generated files are current" dashboards/generate.sh --check
+    check "jsonnet: formatted" jsonnetfmt --test dashboards/*.*sonnet dashboards/lib/*.libsonnet
+    tests/rules/text.py || failed=1
+else
+    echo "skip jsonnet, runbooks: jsonnet is not installed"
+fi
+
+check "promtool check rules" promtool check rules --lint-fatal $prometheus/vcpu_rules.yml $prometheus/vcpu_alerts.yml
+check "promtool check config" promtool check config --lint-fatal $prometheus/prometheus.yml
+for file in tests/rules/*.test.yml; do
+    check "promtool test rules: $(basename "$file" .test.yml)" promtool test rules "$file"
+done
+check "vmalert reads the rules as well" \
+    vmalert -dryRun -rule=$prometheus/vcpu_rules.yml -rule=$prometheus/vcpu_alerts.yml
+
+check "amtool check-config" amtool check-config "$alertmanager"
+check_route pager severity=critical alertname=VcpuExporterDown
+check_route ticket severity=warning alertname=VcpuThreadDensityHigh
+check_route dashboard severity=info alertname=VcpuOverprovisioned
+check_route ticket alertname=SomethingWithoutSeverity
+tests/rules/inhibition.py "$alertmanager" || failed=1
+
+exit $failed

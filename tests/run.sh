@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what the tests need, builds, runs them, and closes with one line:
+# "N passed, N failed, N skipped". Exits 1 on any failure.
+#
+# usage: sudo tests/run.sh        everything
+#        tests/run.sh unit        what needs no root
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1:-all}
+case $what in all | unit) ;; *)
+  echo "usage: tests/run.sh [unit]" >&2
+  exit 1
+  ;;
+esac
+
+log=$(mktemp -d "${TMPDIR:-/tmp}/vcpu_tests.XXXXXX")
+trap 'rm -rf "$log"' EXIT
+results=$log/results
+: >"$results"
+
+stop() { # stop WHAT: before any test could run
+  echo "$1" >&2
+  echo "0 passed, 1 failed, 0 skipped"
+  exit 1
+}
+
+# script NAME COMMAND...: a script that prints "ok X", "not ok X: reason" and
+# "skip X: reason", one line per test.
+script() {
+  local name=$1 status
+  shift
+  echo "== $name"
+  "$@" 2>"$log/stderr" | tee "$log/out"
+  status=${PIPESTATUS[0]}
+  grep -E '^(ok|not ok|skip) ' "$log/out" >>"$results"
+  # A script that dies has not said all; one that fails says why in its lines.
+  if ! grep -qE '^(ok|not ok|skip) ' "$log/out" ||
+    { [ "$status" != 0 ] && ! grep -q '^not ok ' "$log/out"; }; then
+    cat "$log/stderr"
+    echo "not ok $name: ended with status $status" | tee -a "$results"
+  fi
+}
+
+# gtest NAME BINARY FLAG...: a GoogleTest program, as such lines.
+gtest() {
+  local name=$1 status
+  shift
+  echo "== $name"
+  "$@" --gtest_color=no >"$log/gtest" 2>&1
+  status=$?
+  awk -v name="$name" '
+    /^\[ RUN      \]/ { reason = ""; next }
+    /^\[       OK \]/ { print "ok " name " " $4; next }
+    /^\[  SKIPPED \] .*ms\)$/ { print "skip " name " " $4 ": " reason; next }
+    /^\[  FAILED  \] .*ms\)$/ { print "not ok " name " " $4 ": see above"; next }
+    /: Skipped$/ { next }
+    { reason = $0 }' "$log/gtest" >"$log/out"
+  cat "$log/out" >>"$results"
+  grep '^skip ' "$log/out"
+  grep -cE '^ok ' "$log/out" | sed 's/$/ passed/'
+  [ $status = 0 ] && return
+  grep -vE '^\[( RUN      |       OK )\]' "$log/gtest"
+  grep -q '^not ok ' "$log/out" ||
+    echo "not ok $name: ended with status $status" | tee -a "$results"
+}
+
+build() { # build DIRECTORY FLAG...
+  local directory=$1
+  shift
+  echo "== Building $directory"
+  { [ -f "$directory/build.ninja" ] ||
+    cmake -S . -B "$directory" -G Ninja "$@"; } >"$log/build" 2>&1 &&
+    cmake --build "$directory" >>"$log/build" 2>&1 || {
+    tail -n 60 "$log/build"
+    stop "The build in $directory failed."
+  }
+}
+
+lists=(deploy/packages.txt tests/packages.txt)
+[ "$what" = unit ] || lists+=(tests/live/packages.txt)
+deploy/install_packages.sh "${lists[@]}" ||
+  stop "Packages are missing; see above."
+
+build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
+gtest unit build/tests/vcpu_tests
+script house tests/house_test.sh
+script rules tests/rules/test.sh
+script dashboards tests/dashboards/test.sh
+script systemd tests/exporter/systemd_unit.sh
+script program tests/program/test.sh build/tests
+
+if [ "$what" = all ]; then
+  build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
+    -DVCPU_SANITIZE=address,undefined
+  gtest sanitized build/sanitized/vcpu_tests
+  script live tests/live/test.sh build/tests/vcpu_exporter
+  script quickstart tests/quickstart_test.sh
+fi
+
+echo
+grep '^not ok ' "$results"
+grep '^skip ' "$results"
+passed=$(grep -c '^ok ' "$results")
+failed=$(grep -c '^not ok ' "$results")
+skipped=$(grep -c '^skip ' "$results")
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A process that looks like a VMM to the kernel: real threads, named like
+// vCPUs, that spin on request and measure themselves what they got.
+//
+// Run it under the VMM's name and arguments (exec with argv[0] of choice). The
+// environment variable FAKE_VMM_THREADS names the threads, separated by "|".
+// It prints "ready" and obeys one command per line on standard input:
+//
+//   spin MS      all threads run for MS milliseconds of wall time; then a line
+//                "NAME<tab>TID<tab>WALL_NS<tab>CPU_NS" each, and "done"
+//   add NAME     one more thread; prints "done"
+//   remove NAME  ends that thread; prints "done"
+//
+// WALL_NS counts from the moment the thread was told to run until it stopped,
+// while it never slept: WALL_NS - CPU_NS is what it waited for a CPU.
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <ctime>
+#include <iostream>
+#include <list>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+
+namespace {
+
+std::int64_t now(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+struct Control {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int round = 0;
+  std::int64_t told_ns = 0;   // When this round began,
+  std::int64_t until_ns = 0;  // and when it ends.
+};
+
+struct Worker {
+  std::string name;
+  long tid = 0;
+  int done_round = 0;
+  bool end = false;
+  std::int64_t wall_ns = 0;
+  std::int64_t cpu_ns = 0;
+  std::thread thread;
+};
+
+void work(Control& control, Worker& self) {
+  pthread_setname_np(pthread_self(), self.name.c_str());
+  std::unique_lock lock(control.mutex);
+  self.tid = syscall(SYS_gettid);
+  self.done_round = control.round;
+  control.changed.notify_all();
+  while (true) {
+    control.changed.wait(
+        lock, [&] { return self.end || self.done_round != control.round; });
+    if (self.end) return;
+    const auto told = control.told_ns;
+    const auto until = control.until_ns;
+    lock.unlock();
+    const auto cpu_before = now(CLOCK_THREAD_CPUTIME_ID);
+    std::int64_t wall = 0;
+    while ((wall = now(CLOCK_MONOTONIC)) < until) {
+    }
+    const auto cpu_after = now(CLOCK_THREAD_CPUTIME_ID);
+    lock.lock();
+    self.wall_ns = wall - told;
+    self.cpu_ns = cpu_after - cpu_before;
+    self.done_round = control.round;
+    control.changed.notify_all();
+  }
+}
+
+class Vmm {
+ public:
+  void add(const std::string& name) {
+    std::unique_lock lock(control_.mutex);
+    Worker& worker = workers_.emplace_back();
+    worker.name = name;
+    worker.thread = std::thread(work, std::ref(control_), std::ref(worker));
+    control_.changed.wait(lock, [&] { return worker.tid != 0; });
+  }
+
+  void remove(const std::string& name) {
+    workers_.remove_if([&](Worker& worker) {
+      if (worker.name != name) return false;
+      end(worker);
+      return true;
+    });
+  }
+
+  void spin(std::int64_t ms) {
+    std::unique_lock lock(control_.mutex);
+    control_.told_ns = now(CLOCK_MONOTONIC);
+    control_.until_ns = control_.told_ns + ms * 1'000'000;
+    ++control_.round;
+    control_.changed.notify_all();
+    for (const Worker& worker : workers_) {
+      control_.changed.wait(
+          lock, [&] { return worker.done_round == control_.round; });
+    }
+    for (const Worker& worker : workers_) {
+      std::cout << worker.name << '\t' << worker.tid << '\t' << worker.wall_ns
+                << '\t' << worker.cpu_ns << '\n';
+    }
+  }
+
+  ~Vmm() {
+    for (Worker& worker : workers_) end(worker);
+  }
+
+ private:
+  void end(Worker& worker) {
+    {
+      const std::lock_guard lock(control_.mutex);
+      worker.end = true;
+      control_.changed.notify_all();
+    }
+    worker.thread.join();
+  }
+
+  Control control_;
+  std::list<Worker> workers_;
+};
+
+}  // namespace
+
+int main(int /*argc*/, char** argv) {
+  const std::string path = argv[0];
+  prctl(PR_SET_NAME, path.substr(path.rfind('/') + 1).c_str());
+  prctl(PR_SET_PDEATHSIG, 9);  // Not to outlive a test that crashes.
+  Vmm vmm;
+  const char* const names = std::getenv("FAKE_VMM_THREADS");
+  std::istringstream list(names == nullptr ? "" : names);
+  for (std::string name; std::getline(list, name, '|');) vmm.add(name);
+  std::cout << "ready" << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto space = line.find(' ');
+    const auto command = line.substr(0, space);
+    const auto argument = line.substr(space + 1);
+    if (command == "spin") vmm.spin(std::stoll(argument));
+    if (command == "add") vmm.add(argument);
+    if (command == "remove") vmm.remove(argument);
+    std::cout << "done" << std::endl;
+  }
+}
