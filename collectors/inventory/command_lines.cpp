@@ -54,6 +54,20 @@ void CommandLines::read_queued(const std::shared_ptr<State>& state) {
   --state->readers;
 }
 
+// One per process that waits: none is held up by another that hangs.
+void CommandLines::start_readers() {
+  const auto idle = static_cast<std::size_t>(kMaxReaders - state_->readers);
+  const std::size_t wanted = std::min(state_->queue.size(), idle);
+  try {
+    for (std::size_t i = 0; i < wanted; ++i) {
+      std::thread(read_queued, state_).detach();
+      ++state_->readers;
+    }
+  } catch (const std::system_error&) {
+    // No thread to be had now; the queue is there at the next scrape.
+  }
+}
+
 void CommandLines::request(const std::vector<Key>& keys,
                            std::chrono::milliseconds patience) {
   std::unique_lock lock(state_->mutex);
@@ -72,15 +86,7 @@ void CommandLines::request(const std::vector<Key>& keys,
     state_->queue.push_back(key);
     fresh.push_back(key);
   }
-  if (!state_->queue.empty() && state_->readers < kMaxReaders) {
-    try {
-      std::thread(read_queued, state_).detach();
-      ++state_->readers;
-    } catch (const std::system_error&) {
-      // No thread to be had now; the queue is there at the next scrape.
-      return;
-    }
-  }
+  start_readers();
   state_->changed.wait_for(lock, patience, [&] {
     return std::all_of(fresh.begin(), fresh.end(), [&](const Key& key) {
       return !state_->awaited.contains(key);

@@ -58,6 +58,7 @@ class CommandLines {
 
  private:
   struct State;
+  void start_readers();  // With the mutex held.
   static void read_queued(const std::shared_ptr<State>& state);
   // Shared with readers, which may outlive this object if they hang.
   std::shared_ptr<State> state_;

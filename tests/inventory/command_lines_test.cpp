@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/libvirt/waiting.h"
 #include "tests/support/proc_tree.h"
+#include "tests/support/waiting.h"
 
 namespace vcpu {
 namespace {
@@ -209,10 +209,10 @@ TEST_F(CommandLinesTest, ThatHangAreNotWaitedForAgain) {
   EXPECT_LE(host_->reads(1), 1);
 }
 
-TEST_F(CommandLinesTest, OfOthersArriveWhileOneHangs) {
+TEST_F(CommandLinesTest, OfOthersArriveWithoutAnotherRequestWhileOneHangs) {
   host_->hang(1);
-  EXPECT_TRUE(
-      asked_until({one_, two_, three_}, [&] { return lines_.pending() == 1; }));
+  lines_.request({one_, two_, three_}, kNoPatience);
+  EXPECT_TRUE(eventually([&] { return lines_.pending() == 1; }));
   EXPECT_THAT(lines_.find(two_), ElementsAre("vm", "2"));
   EXPECT_THAT(lines_.find(three_), ElementsAre("vm", "3"));
   EXPECT_EQ(host_->hung(), 1);
@@ -268,14 +268,22 @@ TEST_F(CommandLinesTest, ThatComeAfterTheirProcessEndedAreNotKept) {
 }
 
 TEST_F(CommandLinesTest, StillQueuedAreNotReadForEndedProcesses) {
-  host_->hang(1);
-  lines_.request({one_, two_}, kNoPatience);
-  ASSERT_TRUE(eventually([&] { return host_->hung() == 1; }));
-  lines_.request({one_}, kForever);
+  std::vector<Key> hanging;
+  for (pid_t pid = 1; pid <= CommandLines::kMaxReaders; ++pid) {
+    host_->hang(pid);
+    hanging.push_back({pid, 1, "kvm"});
+  }
+  lines_.request(hanging, kNoPatience);
+  ASSERT_TRUE(
+      eventually([&] { return host_->hung() == CommandLines::kMaxReaders; }));
+  auto with_another = hanging;
+  with_another.push_back({100, 1, "kvm"});
+  lines_.request(with_another, kNoPatience);
+  lines_.request(hanging, kForever);
   host_->release();
   ASSERT_TRUE(eventually([&] { return host_->readers_have_ended(); }));
-  EXPECT_EQ(host_->reads(2), 0);
-  EXPECT_THAT(lines_.find(one_), ElementsAre("vm", "1"));
+  EXPECT_EQ(host_->reads(100), 0);
+  EXPECT_THAT(lines_.find(hanging[0]), ElementsAre("vm", "1"));
 }
 
 TEST_F(CommandLinesTest, LeaveNoThreadBehind) {

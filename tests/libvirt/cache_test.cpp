@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/libvirt/waiting.h"
+#include "tests/support/waiting.h"
 
 namespace vcpu {
 namespace {

@@ -11,7 +11,7 @@
 #include <csignal>
 #include <string>
 
-#include "tests/libvirt/waiting.h"
+#include "tests/support/waiting.h"
 
 namespace vcpu {
 namespace {

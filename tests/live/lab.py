@@ -12,8 +12,6 @@ import scrape
 from private_libvirt import PrivateLibvirt
 from processes import Daemon, wait_for
 
-EXPORTER = pathlib.Path(os.environ.get("VCPU_EXPORTER")
-                        or pathlib.Path(__file__).resolve().parents[2] / "build/release/vcpu_exporter")
 TOOLS = ["busybox", "libvirtd", "prometheus", "prometheus-alertmanager", "qemu-system-x86_64", "virsh"]
 
 
@@ -35,7 +33,8 @@ def why_not_here():
 
 
 class Lab:
-    def __init__(self):
+    def __init__(self, program):
+        self.program = os.path.abspath(program)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="vcpu-live-"))
         self.closers = [lambda: shutil.rmtree(self.work)]
         self.kernel = guests.kernel()
@@ -53,7 +52,7 @@ class Lab:
         self.closers.append(self.libvirt.close)
         self.libvirt.start()
 
-        self.exporter = Daemon("exporter", [str(EXPORTER), "--web.listen-address=127.0.0.1:0"],
+        self.exporter = Daemon("exporter", [self.program, "--web.listen-address=127.0.0.1:0"],
                                self.work / "exporter.log")
         self.closers.append(self.exporter.stop)
         self.exporter.start()
@@ -73,7 +72,7 @@ class Lab:
             closer = self.closers.pop()
             try:
                 closer()
-            except Exception as error:  # pylint: disable=broad-except
+            except Exception as error:
                 print(f"# cleaning up: {error}", flush=True)
 
     def guest(self, name, **properties):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands behind the exporter: a real Prometheus with the shipped rules, a real Alertmanager, a webhook receiver."""
+"""What stands behind the exporter: Prometheus with the shipped rules, Alertmanager, a webhook receiver."""
 import http.server
 import json
 import pathlib
@@ -45,7 +45,7 @@ class Webhook:
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):  # pylint: disable=invalid-name
+            def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.extend((self.path, alert) for alert in json.loads(body)["alerts"])
                 self.send_response(200)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A libvirtd of our own: its directories exist in our mount namespace only, so a libvirtd of the host is never touched."""
+"""A libvirtd of our own: its directories are in our mount namespace only, so the host's libvirtd is never touched."""
 import ctypes
 import os
 import pathlib
@@ -111,4 +111,4 @@ class PrivateLibvirt:
         for pid in qemus:
             kill(pid)
         for partition in cgroup_partitions() - self.partitions_before:
-            wait_for(lambda: remove_cgroups(partition), 15, f"{partition} to be empty")  # pylint: disable=cell-var-from-loop
+            wait_for(lambda: remove_cgroups(partition), 15, f"{partition} to be empty")

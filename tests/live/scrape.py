@@ -100,7 +100,7 @@ class Findings:
 
 
 class Watch:
-    """Scrapes ten times a second, in a process of its own so that nothing but the exporter delays it, until left."""
+    """Scrapes ten times a second, in a process of its own that nothing but the exporter delays, until left."""
 
     def __init__(self, address, exporter_pid, expected_vcpus):
         self._arguments = [address, str(exporter_pid), json.dumps(sorted(expected_vcpus))]
@@ -119,14 +119,14 @@ class Watch:
         self.problems = report["problems"]
 
     def slowest_seconds(self):
-        """The slowest scrape without its waits for a CPU, which overcommitting guests cause and nobody here can help."""
+        """The slowest scrape without its waits for a CPU: that those are long is what overcommitting means."""
         return max(seconds - cpu_wait_seconds for seconds, cpu_wait_seconds in self.scrapes)
 
     def summary(self):
         ordered = sorted(seconds for seconds, _ in self.scrapes)
         p50, p99 = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
-        return (f"{len(ordered)} scrapes: {p50 * 1e3:.1f} ms median, {p99 * 1e3:.1f} ms p99, {ordered[-1] * 1e3:.1f} ms "
-                f"at most; {self.slowest_seconds() * 1e3:.1f} ms at most without waits for a CPU")
+        return (f"{len(ordered)} scrapes: {p50 * 1e3:.1f} ms median, {p99 * 1e3:.1f} ms p99, "
+                f"{ordered[-1] * 1e3:.1f} ms at most; {self.slowest_seconds() * 1e3:.1f} ms at most without waits for a CPU")
 
 
 def watch_until_stdin_ends(address, exporter_pid, expected_vcpus):
@@ -134,15 +134,16 @@ def watch_until_stdin_ends(address, exporter_pid, expected_vcpus):
     scrapes = []
     pause = 0
     while not select.select([sys.stdin], [], [], pause)[0]:
-        waited_ns = cpu_wait_ns("self") + cpu_wait_ns(exporter_pid)
         began = time.monotonic()
         try:
+            waited_ns = cpu_wait_ns("self") + cpu_wait_ns(exporter_pid)
+            sent = time.monotonic()
             text = fetch(address)
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - sent
             waited_ns = cpu_wait_ns("self") + cpu_wait_ns(exporter_pid) - waited_ns
             scrapes.append((seconds, waited_ns / 1e9))
             findings.check(Page(text))
-        except Exception as error:  # pylint: disable=broad-except  # whatever a scrape can suffer is a finding
+        except Exception as error:  # whatever a scrape can suffer is a finding
             findings.problems.append(f"{type(error).__name__}: {error}")
         pause = max(0.0, 0.1 - (time.monotonic() - began))
     json.dump({"scrapes": scrapes, "problems": findings.problems}, sys.stdout)

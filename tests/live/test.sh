@@ -1,6 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The live test: the exporter with real guests, libvirtd, Prometheus and Alertmanager, all private to this test.
-# usage: test.sh [WORD...], only the tests whose name has the words. One line per test; fails if one fails.
-# VCPU_EXPORTER names another binary than build/release/vcpu_exporter.
-exec /usr/bin/python3 -B "$(dirname "$0")/test_live.py" "$@"
+#
+# The exporter with real guests, libvirtd, Prometheus and Alertmanager, all private to this test. Prints "ok NAME",
+# "not ok NAME: reason" or "skip NAME: reason" for each test.
+#
+# usage: test.sh [EXPORTER [WORD...]]   EXPORTER: default build/release/vcpu_exporter
+#                                       WORD: only tests with these words in their names
+here=$(dirname "$(realpath "$0")")
+[ $# -gt 0 ] || set -- "$here/../../build/release/vcpu_exporter"
+exec /usr/bin/python3 -B "$here/test_live.py" "$@"

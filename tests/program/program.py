@@ -56,7 +56,7 @@ def installed(build_directory):
     _work.chmod(0o755)
     try:
         for name in ("vcpu_exporter", "fake_vmm"):
-            wait_for(lambda: _copied(build_directory / name), f"{build_directory / name}", timeout=120, pause=0.5)
+            wait_for(lambda: _copied(build_directory / name), f"{build_directory / name}", timeout=60, pause=0.5)
         wait_for(lambda: run("--version").returncode == 0, "an exporter that runs", timeout=5, pause=0.5)
         yield
     finally:
@@ -96,7 +96,7 @@ def run(*flags, timeout=20, **popen):
     """The exporter with these flags until it ends by itself."""
     popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
     return subprocess.run([exporter_path(), *map(str, flags)], stdin=subprocess.DEVNULL, timeout=timeout,
-                          text=True, errors="replace", check=False, **popen)
+                          encoding="utf-8", errors="surrogateescape", check=False, **popen)
 
 
 class Exporter:
@@ -270,6 +270,7 @@ class Page:
     """A page in the text format, or in OpenMetrics where it ends like one. Broken in any way: AssertionError."""
 
     def __init__(self, text):
+        text.encode("utf-8")  # Raises where run() has let bytes pass that are none.
         openmetrics = text.endswith("# EOF\n")
         assert text.endswith("\n"), f"the page ends in the middle of a line: {text[-200:]!r}"
         families = list((parse_openmetrics if openmetrics else parse_prometheus)(text))

@@ -44,10 +44,12 @@ class OneLineEach(unittest.TestResult):
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
-        if err is not None and not self._failed:
+        if err is not None:
             self._not_ok(test, err, subtest._subDescription())
 
     def _not_ok(self, test, err, part=""):
+        if self._failed:
+            return
         self._failed = True
         ours = [frame for frame in traceback.extract_tb(err[2]) if pathlib.Path(frame.filename).parent == HERE]
         place = " < ".join(f"{pathlib.Path(frame.filename).name}:{frame.lineno}" for frame in reversed(ours[-3:]))
@@ -58,6 +60,8 @@ class OneLineEach(unittest.TestResult):
 def name(test):
     """test_http.Refusals.test_a_post_is_refused -> "program: a post is refused"."""
     method = test.id().rpartition(".")[2]
+    if not isinstance(test, unittest.TestCase):  # What a class has in common: "setUpClass (test_http.Pages)".
+        method = test.id().replace(".", " ")
     return "program: " + method.removeprefix("test_").replace("_", " ")
 
 
@@ -78,8 +82,12 @@ def main(build_directory=HERE.parents[1] / "build" / "tests", *words):
     suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
     chosen = unittest.TestSuite(test for test in tests_of(suite) if " ".join(words) in name(test))
     result = OneLineEach()
-    with program.installed(pathlib.Path(build_directory).resolve()):
-        chosen.run(result)
+    try:
+        with program.installed(pathlib.Path(build_directory).resolve()):
+            chosen.run(result)
+    except program.NotInTime as error:
+        print(f"not ok program: {error}")
+        return 1
     return 0 if result.wasSuccessful() else 1
 
 
