@@ -20,6 +20,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kDefaultTimeout{10};
 constexpr Seconds kMaxTimeout{3600};
+constexpr std::chrono::seconds kLandingPatience{2};
 
 std::optional<unsigned char> parse_hex_byte(std::string_view digits) {
   unsigned char byte = 0;
@@ -239,6 +240,9 @@ Response WebHandler::metrics(const Request& request) {
 }
 
 Response WebHandler::landing() {
+  // A person asks how it is now, not how it was at the last scrape.
+  scraper_.scrape(
+      {scraper_.enabled_collectors(), options_.now() + kLandingPatience});
   Response response;
   response.content_type = "text/html; charset=utf-8";
   response.headers = {

@@ -248,6 +248,7 @@ TEST_F(WebHandlerTest, ServesPeople) {
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.content_type, "text/html; charset=utf-8");
   EXPECT_THAT(*response.body, HasSubstr("4711"));
+  EXPECT_TRUE(scraper_.last) << "shows how it was, not how it is";
   EXPECT_THAT(header(response, "Content-Security-Policy"),
               HasSubstr("default-src 'none'"));
 }

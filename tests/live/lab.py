@@ -20,8 +20,9 @@ def why_not_here():
     if os.geteuid() != 0:
         return "needs root"
     # In a child: the lab itself enters one when it starts.
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
-        return "needs a mount namespace of its own (CAP_SYS_ADMIN)"
+    namespace = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    if namespace.returncode != 0:
+        return f"no mount namespace of its own: {namespace.stderr.strip()}"
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
         return f"not installed: {' '.join(missing)}"

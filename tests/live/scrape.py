@@ -126,7 +126,8 @@ class Watch:
         ordered = sorted(seconds for seconds, _ in self.scrapes)
         p50, p99 = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
         return (f"{len(ordered)} scrapes: {p50 * 1e3:.1f} ms median, {p99 * 1e3:.1f} ms p99, "
-                f"{ordered[-1] * 1e3:.1f} ms at most; {self.slowest_seconds() * 1e3:.1f} ms at most without waits for a CPU")
+                f"{ordered[-1] * 1e3:.1f} ms at most; "
+                f"{self.slowest_seconds() * 1e3:.1f} ms at most without waits for a CPU")
 
 
 def watch_until_stdin_ends(address, exporter_pid, expected_vcpus):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests share: the exporter as a process, virtual machines to look at, clients, and pages taken apart.
 
-Everything listens on loopback at a port the kernel chose. Every process is stopped by its own pid, and what has to happen
-is awaited: wait_for() is the only place that sleeps.
+Everything listens on loopback at a port the kernel chose. Every process is stopped by its own pid, and what has to
+happen is awaited: wait_for() is the only place that sleeps.
 """
 import collections
 import contextlib
@@ -152,6 +152,13 @@ class Exporter:
         answer = self.ask(target, headers=headers)
         assert answer.status == 200, answer
         return Page(answer.text)
+
+    def page_with(self, vcpus, prefix="", headers=None):
+        """The first page with so many vCPUs: on a busy machine a VM's command line may come too late for one."""
+        def page():
+            found = self.page(headers=headers)
+            return len(found.vcpus(prefix)) >= vcpus and found
+        return wait_for(page, f"{vcpus} vCPUs to be seen")
 
     def signal_and_wait(self, number):
         """(exit code, seconds it took)."""

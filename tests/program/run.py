@@ -79,6 +79,7 @@ def hung(_number, _frame):
 
 def main(build_directory=HERE.parents[1] / "build" / "tests", *words):
     signal.signal(signal.SIGALRM, hung)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # With everything tidied up.
     suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
     chosen = unittest.TestSuite(test for test in tests_of(suite) if " ".join(words) in name(test))
     result = OneLineEach()

@@ -6,7 +6,8 @@ import unittest
 
 from program import GZIP, OPENMETRICS, OPENMETRICS_TYPE, TEXT_TYPE, Exporter, FakeVm, Page, ProcView, gunzipped, run
 
-GARBAGE_TIMEOUTS = ("", "abc", "-1", "0", "-0", "nan", "inf", "-inf", "1e999", "0x10", "5s", "5,5", "9" * 400, "1 2", "\xff")
+GARBAGE_TIMEOUTS = ("", "abc", "-1", "0", "-0", "nan", "inf", "-inf", "1e999", "0x10", "5s", "5,5", "9" * 400, "1 2",
+                    "\xff")
 HOSTILE_PATH = "/m\"'<script>alert(1)</script>&amp;"
 
 
@@ -17,7 +18,7 @@ class Http(unittest.TestCase):
     def setUpClass(cls):
         vm = cls.enterClassContext(FakeVm("web"))
         cls.exporter = cls.enterClassContext(Exporter("--path.procfs", ProcView(vm.pid).path, "--no-collector.threads"))
-        cls.enabled = set(cls.exporter.page().collectors())
+        cls.enabled = set(cls.exporter.page_with(2).collectors())
 
     def ask(self, *args, **kwargs):
         answer = self.exporter.ask(*args, **kwargs)
@@ -182,7 +183,7 @@ class SamePage(unittest.TestCase):
         vm = self.enterContext(FakeVm(b"same\"quote\\slash\xff<&>"))
         view = ProcView(vm.pid)
         exporter = self.enterContext(Exporter("--path.procfs", view.path))
-        exporter.page()  # It knows the VM now, and reads /proc/stat once for a page.
+        exporter.page_with(2)  # It knows the VM now, and reads /proc/stat once for a page.
         view.hold()
         clients = [self.enterContext(exporter.send(headers=headers))
                    for headers in ({}, GZIP, OPENMETRICS, {**OPENMETRICS, **GZIP})]

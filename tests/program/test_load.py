@@ -86,6 +86,7 @@ class TooMany(unittest.TestCase):
     def test_a_client_that_reads_nothing_counts_until_it_is_dropped(self):
         vm = self.enterContext(big_vm())
         self.exporter = self.enterContext(Exporter("--path.procfs", ProcView(vm.pid).path, "--web.max-requests=1"))
+        self.exporter.page_with(150)
         self.assertGreater(len(self.exporter.ask().body), 500_000)
         wait_for(self.slot_is_free, "room")
         slow = self.enterContext(self.exporter.send(slow=True))
@@ -112,6 +113,7 @@ class RudeClients(unittest.TestCase):
     def test_clients_that_hang_up_in_the_middle_of_a_page_do_not_end_it(self):
         vm = self.enterContext(big_vm())
         exporter = self.enterContext(Exporter("--path.procfs", ProcView(vm.pid).path))
+        exporter.page_with(150)
         for _ in range(30):
             client = exporter.send(slow=True)
             client.take(1000)
@@ -137,8 +139,7 @@ class Constant(unittest.TestCase):
     def test_a_thousand_scrapes_leave_no_file_and_no_thread_behind(self):
         vm = self.enterContext(FakeVm("constant"))
         exporter = self.enterContext(Exporter("--path.procfs", ProcView(vm.pid).path))
-        for _ in range(3):
-            exporter.page()
+        exporter.page_with(2)
         exporter.wait_until_idle()
         files, threads = exporter.open_files(), exporter.thread_count()
         for number in range(1000):

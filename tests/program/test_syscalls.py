@@ -31,7 +31,7 @@ class Syscalls(unittest.TestCase):
         if not shutil.which("strace"):
             self.skipTest("strace is not installed")
         directory = program.scratch_directory()
-        # -D: the process started is the exporter itself. --seccomp-bpf would be too late for threads.
+        # -D: the process started is the exporter itself.
         strace = ("strace", "-D", "-f", "-q", "-y", "-s", "300", "-e", "trace=open,openat,openat2", "-e", "signal=none",
                   "-o", str(directory / "trace"))
         if subprocess.run([*strace[:2], *strace[3:-2], "true"], capture_output=True, check=False).returncode != 0:
@@ -39,8 +39,7 @@ class Syscalls(unittest.TestCase):
         vms = [self.enterContext(FakeVm(f"traced-{number}")) for number in range(3)]
         with Exporter("--no-libvirt", under=strace) as exporter:
             pid = exporter.pid
-            # Traced, it is too slow to read the command lines of new processes within its first scrape.
-            wait_for(lambda: len(exporter.page().vcpus("traced-")) == 6, "all VMs to be seen")
+            exporter.page_with(6, "traced-")
             for _ in range(20):
                 self.assertEqual(len(exporter.page().vcpus("traced-")), 6)
         trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")

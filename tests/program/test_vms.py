@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from program import Exporter, FakeVm, Page, ProcView, decreased, run
+from program import Exporter, FakeVm, Page, ProcView, decreased, run, wait_for
 
 HOSTILE = (  # (name, the label it has to become, or how that begins)
     (b'evil"quotes""', 'evil"quotes""'),
@@ -43,7 +43,7 @@ class HostileNames(unittest.TestCase):
 
     def test_hostile_names_leave_both_formats_over_http_whole(self):
         with Exporter() as exporter:
-            self.assert_all_there(exporter.page())
+            self.assert_all_there(exporter.page_with(2 * len(HOSTILE), "evil"))
             self.assert_all_there(exporter.page(headers={"Accept": "application/openmetrics-text; version=1.0.0"}))
             self.assertNotIn("<b>", exporter.ask("/").text)
 
@@ -98,7 +98,7 @@ class ComingAndGoing(unittest.TestCase):
         vm = self.enterContext(FakeVm("plug", ["CPU 0/KVM", "CPU 1/KVM", "IO disk0", "worker"]))
         exporter = self.enterContext(Exporter("--path.procfs", ProcView(vm.pid).path))
         vm.tell("spin 30")
-        first = exporter.page()
+        first = exporter.page_with(2)
         self.assertEqual(first.vcpus(), {("plug", 0), ("plug", 1)})
         self.assertEqual({sample.labels["role"] for sample in first.named("vcpu_domain_thread_run_seconds_total")},
                          {"emulator", "iothread", "worker"})
@@ -124,8 +124,10 @@ class ComingAndGoing(unittest.TestCase):
         starts = []
         for _ in range(2):
             with FakeVm("again"):
-                starts.append(exporter.page().value("vcpu_domain_start_time_seconds", domain="again"))
+                starts.append(exporter.page_with(2, "again").value("vcpu_domain_start_time_seconds", domain="again"))
             self.assertEqual(exporter.page().vcpus("again"), set())
+            ended = time.monotonic()
+            wait_for(lambda ended=ended: time.monotonic() > ended + 0.02, "two ticks of the clock of starts")
         self.assertLess(abs(starts[1] - time.time()), 10)
         self.assertGreater(starts[1], starts[0])
 
@@ -149,6 +151,7 @@ class ComingAndGoing(unittest.TestCase):
 
     def scrapes(self, exporter):
         """(seconds each took, the last page)"""
+        exporter.page_with(6, "stopped-")
         seconds = []
         for _ in range(20):
             began = time.monotonic()
