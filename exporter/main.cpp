@@ -194,14 +194,10 @@ void log_listening(const Config& config, const std::vector<int>& ports) {
 }
 
 int serve(const Options& options, const Config& config, const WebConfig& web) {
-  log(LogLevel::kInfo, "Starting vcpu_exporter",
-      {{"version", std::string(version())},
-       {"revision", std::string(revision())}});
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
   const auto dropped = drop_privileges(config.user);
   if (!dropped.error.empty()) return fail(dropped.error);
-  log(LogLevel::kInfo, "No capability is held", {{"user", dropped.user}});
 
   const auto registry = make_registry();
   LibvirtCache libvirt(libvirt_options(config));
@@ -217,12 +213,18 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
     return handler.handle(request);
   });
 
+  // Not before: where the port is taken, that is all there is to say.
+  log(LogLevel::kInfo, "Started vcpu_exporter",
+      {{"version", std::string(version())},
+       {"revision", std::string(revision())}});
+  log(LogLevel::kInfo, "No capability is held", {{"user", dropped.user}});
   log_listening(config, server.ports());
   const std::string status = "Serving " + config.telemetry_path;
   (void)notify_ready(status);
   wait_for_signals(signals, reloader, service, status);
   log(LogLevel::kInfo, "Stopping");
   (void)notify_stopping();
+  service.stop();
   return 0;
 }
 

@@ -12,7 +12,7 @@ namespace vcpu {
 namespace {
 
 constexpr const char* kSeriesLimit = "series_limit";
-constexpr std::chrono::seconds kGoodbye{1};
+constexpr std::chrono::milliseconds kGoodbye{500};
 
 }  // namespace
 
@@ -127,9 +127,8 @@ ScrapeService::ScrapeService(Scrape scrape, Options options,
 }
 
 ScrapeService::~ScrapeService() {
+  stop();
   std::unique_lock lock(shared_->mutex);
-  shared_->stop = true;
-  shared_->changed.notify_all();
   const bool done = shared_->changed.wait_for(
       lock, kGoodbye, [this] { return shared_->stopped; });
   lock.unlock();
@@ -138,6 +137,12 @@ ScrapeService::~ScrapeService() {
   } else {
     thread_.detach();
   }
+}
+
+void ScrapeService::stop() {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->stop = true;
+  shared_->changed.notify_all();
 }
 
 void ScrapeService::work(const std::shared_ptr<Shared>& shared) {

@@ -52,6 +52,9 @@ class ScrapeService final : public Scraper {
   ScrapeService(const ScrapeService&) = delete;
   ScrapeService& operator=(const ScrapeService&) = delete;
 
+  // From now on nobody waits: whoever does gets what is finished. Thread-safe.
+  void stop();
+
   std::shared_ptr<const Page> scrape(const ScrapeRequest& request) override;
   std::vector<std::string> enabled_collectors() const override;
   std::vector<std::string> known_collectors() const override;

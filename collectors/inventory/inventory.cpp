@@ -20,9 +20,8 @@ bool may_be_vmm(const Process& process) {
   return !process.kernel_thread && process.num_threads >= 2;
 }
 
-std::map<pid_t, std::vector<pid_t>> vhost_threads(
-    const std::vector<Process>& processes) {
-  std::map<pid_t, std::vector<pid_t>> of_owner;
+Inventory::VhostThreads vhost_threads(const std::vector<Process>& processes) {
+  Inventory::VhostThreads of_owner;
   for (const Process& process : processes) {
     if (!process.kernel_thread) continue;
     if (const auto owner = vhost_owner(process.comm))
@@ -53,11 +52,12 @@ bool before(const Thread& a, const Thread& b) {
   return rank(a) < rank(b);
 }
 
-const LibvirtDomain* find_domain(const LibvirtView& libvirt,
-                                 const VmIdentity& identity) {
+std::map<std::string_view, const LibvirtDomain*> by_uuid(
+    const LibvirtView& libvirt) {
+  std::map<std::string_view, const LibvirtDomain*> domains;
   for (const auto& domain : libvirt.domains)
-    if (domain.uuid == identity.uuid) return &domain;
-  return nullptr;
+    domains.emplace(domain.uuid, &domain);
+  return domains;
 }
 
 }  // namespace
@@ -83,36 +83,25 @@ Result<Snapshot> Inventory::take(Families& said) {
   if (!processes) return processes.error();
   find_instances(*processes, said);
 
-  std::vector<DomainNames::Process> named;
-  for (const auto& [pid, instance] : instances_)
-    named.push_back({instance.identity.name, instance.identity.uuid, pid,
-                     instance.key.start_ticks});
-  const auto labels = names_.assign(named);
+  // All threads are read before anybody is named: a VM that has just ended must
+  // not share its name with the one that was started in its place.
+  std::vector<Alive> alive;
   const auto vhosts = vhost_threads(*processes);
-
-  std::size_t next = 0;
   for (auto& [pid, instance] : instances_) {
-    const std::string& label = labels[next++];
-    if (label.empty()) {
+    auto tasks = read_tasks(instance, vhosts, said);
+    if (!tasks.empty()) alive.push_back({&instance, std::move(tasks)});
+  }
+  const auto labels = name(alive);
+  const auto libvirt = by_uuid(*snapshot.libvirt);
+  for (std::size_t i = 0; i < alive.size(); ++i) {
+    if (labels[i].empty()) {
       said.dropped("second_process_of_a_vm");
       continue;
     }
-    Vm vm;
-    vm.domain = label;
-    vm.name = instance.identity.name;
-    vm.uuid = instance.identity.uuid;
-    vm.vmm = to_string(instance.identity.vmm);
-    vm.accel = instance.identity.accel;
-    vm.machine = instance.identity.machine;
-    vm.pid = pid;
-    vm.start_time_seconds = instance.start_time_seconds;
-    if (!vm.uuid.empty())
-      vm.libvirt = find_domain(*snapshot.libvirt, instance.identity);
-    const auto own = vhosts.find(pid);
-    add_threads(vm, instance,
-                own == vhosts.end() ? std::vector<pid_t>{} : own->second, said);
-    // Its last thread ended meanwhile: so did the VM.
-    if (!vm.threads.empty()) snapshot.vms.push_back(std::move(vm));
+    Vm vm = make_vm(*alive[i].instance, labels[i], std::move(alive[i].tasks));
+    if (const auto known = libvirt.find(vm.uuid); known != libvirt.end())
+      vm.libvirt = known->second;
+    snapshot.vms.push_back(std::move(vm));
   }
   std::sort(snapshot.vms.begin(), snapshot.vms.end(),
             [](const Vm& a, const Vm& b) { return a.domain < b.domain; });
@@ -180,47 +169,78 @@ RoleOfThread Inventory::role_of(const Instance& instance, const Task& task) {
   return role_by_cgroup(cpu_cgroup(buffer_)).value_or(RoleOfThread{});
 }
 
-void Inventory::add_threads(Vm& vm, Instance& instance,
-                            const std::vector<pid_t>& vhost_threads,
-                            Families& said) {
-  std::vector<Task> tasks = tasks_->threads(instance.directory, said);
-  for (const pid_t pid : vhost_threads) {
+std::vector<Task> Inventory::read_tasks(const Instance& instance,
+                                        const VhostThreads& vhosts,
+                                        Families& said) {
+  auto tasks = tasks_->threads(instance.directory, said);
+  const auto own = vhosts.find(instance.key.pid);
+  if (tasks.empty() || own == vhosts.end()) return tasks;
+  for (const pid_t pid : own->second) {
     const auto directory =
         Directory::open(roots_.proc + "/" + std::to_string(pid));
     if (!directory) continue;
     for (auto& task : tasks_->threads(*directory, said))
       tasks.push_back(std::move(task));
   }
+  return tasks;
+}
+
+std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
+  std::vector<DomainNames::Process> named;
+  named.reserve(alive.size());
+  for (const auto& [instance, tasks] : alive) {
+    named.push_back({instance->identity.name, instance->identity.uuid,
+                     instance->key.pid, instance->key.start_ticks});
+  }
+  return names_.assign(named);
+}
+
+Vm Inventory::make_vm(Instance& instance, const std::string& domain,
+                      std::vector<Task> tasks) {
+  Vm vm;
+  vm.domain = domain;
+  vm.name = instance.identity.name;
+  vm.uuid = instance.identity.uuid;
+  vm.vmm = to_string(instance.identity.vmm);
+  vm.accel = instance.identity.accel;
+  vm.machine = instance.identity.machine;
+  vm.pid = instance.key.pid;
+  vm.start_time_seconds = instance.start_time_seconds;
   std::set<int> seen;
   for (Task& task : tasks) {
-    const auto [role, index] = role_of(instance, task);
-    const bool vcpu = role == ThreadRole::kVcpu;
+    const auto role = role_of(instance, task);
+    const bool vcpu = role.role == ThreadRole::kVcpu;
     // A thread that is being replaced still bears its vCPU's name: one is it.
-    if (vcpu && !seen.insert(index).second) continue;
-    Thread thread;
-    thread.tid = task.tid;
-    thread.role = role;
-    thread.vcpu = index;
-    thread.cpu = task.cpu;
-    thread.allowed = std::move(task.allowed);
-    if (vcpu) {
-      if (auto accel = accel_by_name(task.comm); !accel.empty())
-        vm.accel = std::move(accel);
-      thread.labels =
-          LabelSet{{"domain", vm.domain}, {"vcpu", std::to_string(index)}};
-    }
-    const VmTotals::ThreadId id{task.tid, task.start_ticks};
-    if (task.sched && vcpu)
-      thread.sched = instance.totals.vcpu(index, id, *task.sched);
-    if (task.sched && !vcpu) {
-      thread.sched = task.sched;
-      instance.totals.role(role, id, *task.sched);
-    }
-    vm.threads.push_back(std::move(thread));
+    if (vcpu && !seen.insert(role.vcpu).second) continue;
+    if (auto accel = accel_by_name(task.comm); vcpu && !accel.empty())
+      vm.accel = std::move(accel);
+    vm.threads.push_back(make_thread(instance, domain, role, std::move(task)));
   }
   std::sort(vm.threads.begin(), vm.threads.end(), before);
   vm.vcpu_count = seen.size();
   vm.role_times = instance.totals.finish_pass();
+  return vm;
+}
+
+Thread Inventory::make_thread(Instance& instance, const std::string& domain,
+                              const RoleOfThread& role, Task task) {
+  Thread thread;
+  thread.tid = task.tid;
+  thread.role = role.role;
+  thread.vcpu = role.vcpu;
+  thread.cpu = task.cpu;
+  thread.allowed = std::move(task.allowed);
+  thread.sched = task.sched;
+  const VmTotals::ThreadId id{task.tid, task.start_ticks};
+  if (role.role == ThreadRole::kVcpu) {
+    thread.labels =
+        LabelSet{{"domain", domain}, {"vcpu", std::to_string(role.vcpu)}};
+    if (task.sched)
+      thread.sched = instance.totals.vcpu(role.vcpu, id, *task.sched);
+  } else if (task.sched) {
+    instance.totals.role(role.role, id, *task.sched);
+  }
+  return thread;
 }
 
 }  // namespace vcpu

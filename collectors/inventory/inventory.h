@@ -15,6 +15,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "collectors/base/families.h"
 #include "collectors/base/result.h"
@@ -31,6 +33,8 @@ namespace vcpu {
 
 class Inventory {
  public:
+  // A VM's pid -> the kernel threads that work for it (before Linux 6.4).
+  using VhostThreads = std::map<pid_t, std::vector<pid_t>>;
   using LibvirtSource = std::function<std::shared_ptr<const LibvirtView>()>;
 
   // How long a scrape waits for the command lines of new processes.
@@ -53,11 +57,21 @@ class Inventory {
     VmTotals totals;
   };
 
+  struct Alive {  // An instance at this scrape.
+    Instance* instance;
+    std::vector<Task> tasks;
+  };
+
   void find_instances(const std::vector<Process>& processes, Families& said);
   std::optional<Instance> make_instance(const CommandLines::Key& key,
                                         VmIdentity identity) const;
-  void add_threads(Vm& vm, Instance& instance,
-                   const std::vector<pid_t>& vhost_threads, Families& said);
+  std::vector<Task> read_tasks(const Instance& instance,
+                               const VhostThreads& vhosts, Families& said);
+  std::vector<std::string> name(const std::vector<Alive>& alive);
+  Vm make_vm(Instance& instance, const std::string& domain,
+             std::vector<Task> tasks);
+  static Thread make_thread(Instance& instance, const std::string& domain,
+                            const RoleOfThread& role, Task task);
   RoleOfThread role_of(const Instance& instance, const Task& task);
 
   Roots roots_;

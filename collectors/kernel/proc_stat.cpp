@@ -40,7 +40,9 @@ Result<ProcStat> parse_proc_stat(std::string_view text) {
       continue;
     }
     const auto cpu = parse_number<int>(key.substr(kCpu.size()));
-    if (!cpu) return malformed("stat");
+    const bool ascending =
+        cpu && (stat.by_cpu.empty() || stat.by_cpu.back().first < *cpu);
+    if (!ascending) return malformed("stat");
     stat.by_cpu.emplace_back(*cpu, *ticks);
   }
   if (!complete) return malformed("stat");

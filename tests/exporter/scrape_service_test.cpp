@@ -160,6 +160,16 @@ TEST_F(Service, EndsWithoutWaitingForACollectorThatHangs) {
   EXPECT_LT(steady_clock::now() - begin, seconds(20));
 }
 
+TEST_F(Service, LetsNobodyWaitOnceItStops) {
+  start();
+  auto waiting = std::async(std::launch::async,
+                            [this] { return scrape({"slow"}, seconds(600)); });
+  gate_->await_arrivals(1);
+  service_->stop();
+  EXPECT_THAT(text(waiting.get()),
+              HasSubstr("success{collector=\"slow\"} 0"));
+}
+
 TEST_F(Service, CountsWhatTheLimitCuts) {
   ScrapeService::Options options;
   options.max_series = 1;

@@ -202,6 +202,12 @@ TEST_F(InventoryOnATree, LeavesOutAVmWhoseLastThreadEnded) {
   EXPECT_THAT(said_.problems(), IsEmpty());
 }
 
+TEST_F(InventoryOnATree, DoesNotNameAVmAfterOneThatHasJustEnded) {
+  qemu(100, "web", "").remove_file(100, "stat").end_thread(101);
+  qemu(200, "web", "");
+  EXPECT_THAT(domains(), ElementsAre("web"));
+}
+
 TEST_F(InventoryOnATree, SaysGarbageAndKeepsTheRest) {
   qemu(100, "web", kUuid).file(101, "status", "\x01\x02");
   qemu(200, "db", kOther);

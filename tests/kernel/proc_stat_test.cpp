@@ -108,6 +108,11 @@ TEST(ProcStat, IsMalformedWhereATickIsNoNumber) {
   EXPECT_FALSE(parse_proc_stat("cpu 1 2 3 4\r\n"));
 }
 
+TEST(ProcStat, IsMalformedWhereACpuStandsTwice) {
+  EXPECT_FALSE(parse_proc_stat("cpu 1 2 3 4\ncpu0 1 2 3 4\ncpu0 1 2 3 4\n"));
+  EXPECT_FALSE(parse_proc_stat("cpu 1 2 3 4\ncpu1 1 2 3 4\ncpu0 1 2 3 4\n"));
+}
+
 TEST(ProcStat, IsMalformedWhereACpuHasNoNumber) {
   for (const auto* key : {"cpux", "cpu-1", "cpu0x", "cpu2147483648"}) {
     const auto text = "cpu 1 2 3 4\n" + std::string(key) + " 1 2 3 4\n";

@@ -122,6 +122,11 @@ class Watch:
         """The slowest scrape without its waits for a CPU: that those are long is what overcommitting means."""
         return max(seconds - cpu_wait_seconds for seconds, cpu_wait_seconds in self.scrapes)
 
+    def usual_seconds(self):
+        """What 19 of 20 scrapes stay below, waits for a CPU included."""
+        ordered = sorted(seconds for seconds, _ in self.scrapes)
+        return ordered[len(ordered) * 95 // 100]
+
     def summary(self):
         ordered = sorted(seconds for seconds, _ in self.scrapes)
         p50, p99 = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]

@@ -46,6 +46,7 @@ class Live(unittest.TestCase):
         self.assertEqual([], watch.problems[:5])
         print(f"# {watch.summary()}", flush=True)
         self.assertLess(watch.slowest_seconds(), SCRAPE_LIMIT_SECONDS, watch.summary())
+        self.assertLess(watch.usual_seconds(), SCRAPE_LIMIT_SECONDS, watch.summary())
 
     def assert_between(self, before, value, after, what):
         tolerance = 1e-6  # of a float64 that counts seconds
