@@ -166,8 +166,7 @@ TEST_F(Service, LetsNobodyWaitOnceItStops) {
                             [this] { return scrape({"slow"}, seconds(600)); });
   gate_->await_arrivals(1);
   service_->stop();
-  EXPECT_THAT(text(waiting.get()),
-              HasSubstr("success{collector=\"slow\"} 0"));
+  EXPECT_THAT(text(waiting.get()), HasSubstr("success{collector=\"slow\"} 0"));
 }
 
 TEST_F(Service, CountsWhatTheLimitCuts) {
