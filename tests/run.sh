@@ -16,6 +16,9 @@ case $what in all | unit) ;; *)
   ;;
 esac
 
+# One cache for all build directories, where there is a ccache.
+export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$PWD CCACHE_SLOPPINESS=pch_defines,time_macros
+
 log=$(mktemp -d "${TMPDIR:-/tmp}/vcpu_tests.XXXXXX")
 trap 'rm -rf "$log"' EXIT
 results=$log/results
@@ -96,6 +99,10 @@ if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
     -DVCPU_SANITIZE=address,undefined
   gtest sanitized build/sanitized/vcpu_tests
+  build build/without_libvirt -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DVCPU_LIBVIRT=OFF -DVCPU_TESTS=OFF
+  script without_libvirt tests/without_libvirt_test.sh \
+    build/without_libvirt/vcpu_exporter
   script live tests/live/test.sh build/tests/vcpu_exporter
   script quickstart tests/quickstart_test.sh
 fi

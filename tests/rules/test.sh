@@ -22,6 +22,8 @@ check() {
     fi
 }
 
+promtool_check_metrics() { promtool check metrics <"$1"; }
+
 # Where Alertmanager sends alerts with these labels.
 check_route() {
     local receiver=$1
@@ -39,6 +41,7 @@ else
 fi
 
 check "promtool check rules" promtool check rules --lint-fatal $prometheus/vcpu_rules.yml $prometheus/vcpu_alerts.yml
+check "promtool check metrics on the golden page" promtool_check_metrics tests/golden/host.prom
 check "promtool check config" promtool check config --lint-fatal $prometheus/prometheus.yml
 for file in tests/rules/*.test.yml; do
     check "promtool test rules: $(basename "$file" .test.yml)" promtool test rules "$file"
