@@ -98,6 +98,9 @@ class Density final : public Collector {
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
     const Load load = load_of(snapshot);
+    families.source("numa_nodes", snapshot.host->nodes().empty()
+                                      ? "this kernel knows no NUMA nodes"
+                                      : "");
     add_host(*snapshot.host, load, families);
     add_nodes(*snapshot.host, load, families);
     add_cpus(load, families);

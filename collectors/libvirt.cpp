@@ -11,7 +11,8 @@ void add_health(const LibvirtView& libvirt, Families& families) {
       "one. From a read-only connection.");
   auto& age = families.gauge(
       "vcpu_libvirt_cache_age_seconds",
-      "How long ago libvirt gave the figures that are shown; from our cache.");
+      "How long ago libvirt last gave figures; those older than 30 s are not "
+      "shown. From our own clock.");
   families.source("libvirt", libvirt.up ? "" : libvirt.reason);
   if (libvirt.expected) up.add({}, libvirt.up ? 1 : 0);
   if (libvirt.age_seconds) age.add({}, *libvirt.age_seconds);
@@ -32,9 +33,11 @@ void add_counts(const Vm& vm, Family& counts) {
 }
 
 void add_pins(const Vm& vm, Family& pins) {
+  // libvirt tells it of vCPUs that are not plugged in, too.
   const auto& pinned = vm.libvirt->pinned_cpus;
-  for (std::size_t i = 0; i < pinned.size(); ++i) {
-    pins.add({{"domain", vm.domain}, {"vcpu", std::to_string(i)}}, pinned[i]);
+  for (const Thread& vcpu : vm.vcpus()) {
+    const auto index = static_cast<std::size_t>(vcpu.vcpu);
+    if (index < pinned.size()) pins.add(vcpu.labels, pinned[index]);
   }
 }
 

@@ -11,12 +11,14 @@ class Threads final : public Collector {
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
     auto& run = families.counter(
         "vcpu_domain_thread_run_seconds_total",
-        "Time the VM's threads other than vCPUs ran on a physical CPU, those "
-        "that have ended included; from /proc/PID/task/TID/schedstat.");
+        "Time the VM's threads other than vCPUs ran on a physical CPU since "
+        "the exporter first saw the VM, those that have ended included; from "
+        "/proc/PID/task/TID/schedstat.");
     auto& steal = families.counter(
         "vcpu_domain_thread_steal_seconds_total",
-        "Time the VM's threads other than vCPUs waited for a physical CPU, "
-        "those that have ended included; from /proc/PID/task/TID/schedstat.");
+        "Time the VM's threads other than vCPUs waited for a physical CPU "
+        "since the exporter first saw the VM, those that have ended included; "
+        "from /proc/PID/task/TID/schedstat.");
     for (const Vm& vm : snapshot.vms) {
       for (const RoleTime& time : vm.role_times) {
         const LabelSet labels{{"domain", vm.domain},

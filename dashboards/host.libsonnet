@@ -34,7 +34,7 @@ local panel = import 'lib/panel.libsonnet';
   local glance = [
     panel.stat(
       'Worst contention',
-      'The VM whose worst vCPU waits longest for a physical CPU now. Waits for its own CPU quota are not counted.',
+      'The VM whose worst vCPU waits longest for a physical CPU now. Time that its own CPU quota stopped it is taken off where the exporter tells it.',
       'percentunit',
       [panel.target('topk(1, %s)' % worst, vm)],
     )
@@ -63,7 +63,7 @@ local panel = import 'lib/panel.libsonnet';
     panel.timeseries(
       'Contention by VM, worst vCPU',
       'Seconds per second that the worst vCPU of each VM was ready to run and got no physical CPU, without the time ' +
-      'its own CPU quota stopped it. What VcpuStealHigh watches; needs the recording rules.',
+      'its own CPU quota stopped it where the exporter tells that. What VcpuStealHigh watches; needs the recording rules.',
       'percentunit',
       [panel.target(topGauge(worst), vm)],
     ) + panel.thresholdLines(steal.warning, steal.critical),

@@ -200,8 +200,7 @@ std::string landing_page(const LandingPage& page) {
          fact("Virtual machines", status.domains) +
          fact("vCPUs", status.vcpus) + "</dl>\n" + collector_table(status) +
          source_table(status) +
-         "<footer>The state is that of the last scrape; this page starts "
-         "none.</footer>\n"
+         "<footer>The state is that of a scrape that this page made.</footer>\n"
          "</main>\n</body>\n</html>\n";
 }
 

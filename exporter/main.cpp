@@ -57,11 +57,12 @@ std::vector<KnownCollector> known_collectors() {
   return known;
 }
 
-Scrape make_scrape(const Config& config, const LibvirtCache& libvirt,
+Scrape make_scrape(const Config& config,
+                   const std::shared_ptr<LibvirtCache>& libvirt,
                    milliseconds patience) {
   auto inventory = std::make_shared<Inventory>(
       config.roots, std::make_unique<ProcfsTaskReader>(config.roots),
-      CommandLines(config.roots), [&libvirt] { return libvirt.view(); },
+      CommandLines(config.roots), [libvirt] { return libvirt->view(); },
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
   for (const CatalogEntry& entry : catalog())
@@ -109,9 +110,9 @@ void start_libvirt(const Config& config, LibvirtCache& libvirt) {
 }
 
 int print_once(const Config& config) {
-  LibvirtCache libvirt(libvirt_options(config));
-  start_libvirt(config, libvirt);
-  if (config.libvirt_enabled) libvirt.wait_for_answer(seconds(3));
+  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  start_libvirt(config, *libvirt);
+  if (config.libvirt_enabled) libvirt->wait_for_answer(seconds(3));
   ScrapeService service(make_scrape(config, libvirt, kPatienceOnce),
                         service_options(config), make_registry());
   const auto page =
@@ -200,8 +201,9 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   if (!dropped.error.empty()) return fail(dropped.error);
 
   const auto registry = make_registry();
-  LibvirtCache libvirt(libvirt_options(config));
-  start_libvirt(config, libvirt);
+  // Shared with the scrape, whose thread outlives us where it hangs.
+  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  start_libvirt(config, *libvirt);
   ScrapeService service(make_scrape(config, libvirt, Inventory::kPatience),
                         service_options(config), registry);
   Reloader reloader(options, config, *registry, [&](const Config& changed) {

@@ -13,9 +13,9 @@ Result<void> guarded(Step&& step, Families& families) {
   try {
     return std::forward<Step>(step)(families);
   } catch (const std::exception& e) {
-    return Error{make_error_code(std::errc::state_not_recoverable), e.what()};
+    return failed(std::string("a bug, please report it: ") + e.what());
   } catch (...) {
-    return Error{make_error_code(std::errc::state_not_recoverable), "unknown"};
+    return failed("a bug, please report it: unknown exception");
   }
 }
 
@@ -56,8 +56,7 @@ ScrapeTotals Scrape::run(const std::set<std::string>& wanted,
     finished(run_part(std::string(collector->name()),
                       [&](Families& families) -> Result<void> {
                         if (!snapshot) {
-                          return Error{make_error_code(std::errc::no_message),
-                                       "the inventory failed"};
+                          return failed("not asked, as the inventory failed");
                         }
                         return collector->collect(*snapshot, families);
                       }));

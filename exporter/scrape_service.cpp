@@ -110,12 +110,14 @@ void ScrapeService::Shared::note_changes(const std::vector<Part>& parts) {
 
 void ScrapeService::Shared::note(const std::string& key,
                                  const std::string& what, bool failure) {
-  auto& before = noted[key];
+  const auto [entry, first] = noted.try_emplace(key);
+  auto& before = entry->second;
   if (before == what) return;
+  const bool lost = !first && before.empty();
   before = what;
   if (!options.on_change) return;
   options.on_change(key + (what.empty() ? ": well again" : ": " + what),
-                    failure);
+                    failure || lost);
 }
 
 ScrapeService::ScrapeService(Scrape scrape, Options options,
@@ -156,7 +158,14 @@ void ScrapeService::work(const std::shared_ptr<Shared>& shared) {
     ++shared->runs;
     shared->busy_since = std::chrono::steady_clock::now();
     lock.unlock();
-    shared->execute(run);
+    try {
+      shared->execute(run);
+    } catch (...) {
+      // Out of memory while a page was put together: who waits gets an error
+      // at the deadline, and the next request a run of its own.
+      const std::lock_guard again(shared->mutex);
+      std::erase(shared->in_flight, run);
+    }
     lock.lock();
     shared->busy_since.reset();
     shared->changed.notify_all();

@@ -162,10 +162,13 @@ WebHandler::WebHandler(Scraper& scraper, WebHandlerOptions options)
       options_(std::move(options)),
       in_flight_(std::make_shared<std::atomic<int>>(0)) {
   if (options_.registry == nullptr) return;
-  requests_ = &prometheus::BuildCounter()
-                   .Name("vcpu_exporter_http_requests_total")
-                   .Help("Answers given, by path and status. Source: exporter.")
-                   .Register(*options_.registry);
+  requests_ =
+      &prometheus::BuildCounter()
+           .Name("vcpu_exporter_http_requests_total")
+           .Help(
+               "Requests answered, by what was asked and status; from our "
+               "own count.")
+           .Register(*options_.registry);
 }
 
 Response WebHandler::handle(const Request& request) {

@@ -73,6 +73,8 @@ gtest() {
 build() { # build DIRECTORY FLAG...
   local directory=$1
   shift
+  mkdir -p "$directory" && [ -w "$directory" ] ||
+    stop "$directory cannot be written: it is another user's; remove it."
   echo "== Building $directory"
   { [ -f "$directory/build.ninja" ] ||
     cmake -S . -B "$directory" -G Ninja "$@"; } >"$log/build" 2>&1 &&

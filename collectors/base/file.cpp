@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,14 +26,15 @@ std::string join(const Directory& directory, const char* name) {
 }
 
 // Takes the descriptor over.
-Result<void> read_all(int fd, std::string& contents) {
+Result<void> read_all(int fd, std::string& contents,
+                      std::size_t most = kMaxFileBytes) {
   constexpr std::size_t kChunk = 4096;
   contents.clear();
   ssize_t n = 0;
   std::array<char, kChunk> chunk;
-  while (contents.size() < kMaxFileBytes) {
+  while (contents.size() < most) {
     n = ::read(fd, chunk.data(),
-               std::min(chunk.size(), kMaxFileBytes - contents.size()));
+               std::min(chunk.size(), most - contents.size()));
     if (n <= 0) break;
     contents.append(chunk.data(), static_cast<std::size_t>(n));
   }
@@ -75,6 +77,12 @@ Result<Directory> Directory::open(const std::string& path) {
   return Directory(fd, path);
 }
 
+Result<uid_t> Directory::owner() const {
+  struct stat about {};
+  if (::fstat(fd_, &about) != 0) return failure(path_);
+  return about.st_uid;
+}
+
 Directory::Directory(int fd, std::string path)
     : fd_(fd), path_(std::move(path)) {}
 
@@ -91,11 +99,11 @@ Directory::~Directory() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<std::string> read_file(const std::string& path) {
+Result<std::string> read_file(const std::string& path, std::size_t most) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failure(path);
   std::string contents;
-  const auto read = read_all(fd, contents);
+  const auto read = read_all(fd, contents, most);
   if (!read) return Error{read.error().code, path};
   return contents;
 }

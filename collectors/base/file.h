@@ -7,6 +7,8 @@
 // Thread-safe: nothing here keeps state between calls.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -28,6 +30,7 @@ class Directory {
   ~Directory();
 
   int fd() const { return fd_; }
+  Result<uid_t> owner() const;  // Of a /proc/PID: who runs the process.
   const std::string& path() const { return path_; }
 
  private:
@@ -36,8 +39,9 @@ class Directory {
   std::string path_;
 };
 
-// The whole file, at most kMaxFileBytes of it.
-Result<std::string> read_file(const std::string& path);
+// The whole file, at most `most` bytes of it.
+Result<std::string> read_file(const std::string& path,
+                              std::size_t most = kMaxFileBytes);
 
 // The same below `directory`, into a buffer that is reused from call to call.
 Result<void> read_file_at(const Directory& directory, const char* name,

@@ -18,12 +18,21 @@ struct Error {
   std::error_code code;
   std::string context;  // What was being done, e.g. "/proc/71/schedstat".
 
-  std::string message() const { return context + ": " + code.message(); }
+  std::string message() const;
 };
 
 // An Error for text that is not what its documentation says.
 inline Error malformed(std::string context) {
   return {make_error_code(std::errc::bad_message), std::move(context)};
+}
+
+// An Error that says it all in its context.
+inline Error failed(std::string context) { return {{}, std::move(context)}; }
+
+inline std::string Error::message() const {
+  if (!code) return context;
+  if (code == std::errc::bad_message) return context + ": cannot be understood";
+  return context + ": " + code.message();
 }
 
 template <typename T>

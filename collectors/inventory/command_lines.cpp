@@ -15,6 +15,15 @@
 #include "collectors/inventory/vmm.h"
 
 namespace vcpu {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+// A VM's is some ten thousand bytes; anybody may make his own as long as he
+// likes.
+constexpr std::size_t kMaxBytes = std::size_t{256} << 10;
+
+}  // namespace
 
 struct CommandLines::State {
   Reader reader;
@@ -29,8 +38,10 @@ struct CommandLines::State {
 CommandLines::CommandLines(const Roots& roots)
     : CommandLines([proc = roots.proc](pid_t pid) {
         const auto text =
-            read_file(proc + "/" + std::to_string(pid) + "/cmdline");
-        return text ? split_command_line(*text) : std::vector<std::string>{};
+            read_file(proc + "/" + std::to_string(pid) + "/cmdline", kMaxBytes);
+        auto argv = text ? split_command_line(*text) : Arguments{};
+        // Of the many that are no VMM no more is kept than that they are not.
+        return argv.empty() || identify_vmm(argv) ? argv : Arguments{""};
       }) {}
 
 CommandLines::CommandLines(Reader reader) : state_(std::make_shared<State>()) {

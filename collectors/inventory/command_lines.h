@@ -39,7 +39,7 @@ class CommandLines {
   };
   using Reader = std::function<std::vector<std::string>(pid_t)>;
 
-  static constexpr int kMaxReaders = 8;
+  static constexpr int kMaxReaders = 32;
 
   explicit CommandLines(const Roots& roots);
   // For tests: `reader` stands for reading the file, and may block.
@@ -50,7 +50,8 @@ class CommandLines {
   void request(const std::vector<Key>& keys,
                std::chrono::milliseconds patience);
 
-  // The arguments; empty while not read yet, or where nothing could be read.
+  // The arguments; empty while not read yet, or where nothing could be read;
+  // one empty argument where the process is no VMM.
   std::vector<std::string> find(const Key& key) const;
 
   // Processes whose command line has not come yet.

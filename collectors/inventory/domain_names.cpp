@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <tuple>
 
 namespace vcpu {
 namespace {
@@ -37,14 +38,14 @@ std::string qualified(const Process& process) {
 
 std::vector<std::string> DomainNames::assign(
     const std::vector<Process>& processes) {
-  const auto order = oldest_first(processes);
-  std::set<std::pair<std::string, std::string>> machines;
+  std::set<std::tuple<std::string, std::string, uid_t>> machines;
   std::map<std::string, int> of_name;
   std::vector<std::size_t> shown;
-  for (const std::size_t i : order) {
+  for (const std::size_t i : oldest_first(processes)) {
     const auto& process = processes[i];
-    const bool second = !process.uuid.empty() &&
-                        !machines.emplace(process.name, process.uuid).second;
+    const bool second =
+        !process.uuid.empty() &&
+        !machines.emplace(process.name, process.uuid, process.owner).second;
     if (second) continue;
     shown.push_back(i);
     if (++of_name[process.name] > 1) shared_.insert(process.name);
@@ -52,14 +53,27 @@ std::vector<std::string> DomainNames::assign(
 
   std::vector<std::string> labels(processes.size());
   std::set<std::string> taken;
-  for (const std::size_t i : shown) {
+  std::map<Identity, std::string> given;
+  const auto give = [&](std::size_t i, std::string label) {
     const auto& process = processes[i];
-    auto label =
-        shared_.contains(process.name) ? qualified(process) : process.name;
     // A VM may be called what another one was made.
     while (!taken.insert(label).second) label = with_pid(label, process.pid);
+    given.emplace(Identity{process.pid, process.start_ticks}, label);
     labels[i] = std::move(label);
+  };
+  // Who has a label keeps it, unless it is a name that has come to be shared.
+  std::erase_if(shown, [&](std::size_t i) {
+    const auto& process = processes[i];
+    const auto had = given_.find({process.pid, process.start_ticks});
+    if (had == given_.end() || shared_.contains(had->second)) return false;
+    give(i, had->second);
+    return true;
+  });
+  for (const std::size_t i : shown) {
+    const auto& process = processes[i];
+    give(i, shared_.contains(process.name) ? qualified(process) : process.name);
   }
+  given_ = std::move(given);
   return labels;
 }
 

@@ -5,8 +5,9 @@
 // Two VMs of one name both become NAME@ and the first 8 characters of their
 // uuid (NAME@PID without a uuid), and stay so for as long as the exporter
 // runs, whoever of them ends first: a label must not pass from one VM to
-// another. Two processes of one name *and* one uuid are one VM caught in a
-// migration on this host: the older one is shown until it ends.
+// another. Two processes of one name, one uuid and one owner are one VM caught
+// in a migration on this host: the older one is shown until it ends. Of another
+// owner it is somebody who calls himself so, and hides nobody.
 //
 // Keeps the names that have been shared once. One scrape, one thread.
 #pragma once
@@ -14,8 +15,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace vcpu {
@@ -27,6 +30,7 @@ class DomainNames {
     std::string uuid;
     pid_t pid = 0;
     std::uint64_t start_ticks = 0;
+    uid_t owner = 0;  // Who runs it.
   };
 
   // In the order of `processes`: the label, unique among them all; empty for
@@ -34,7 +38,9 @@ class DomainNames {
   std::vector<std::string> assign(const std::vector<Process>& processes);
 
  private:
+  using Identity = std::pair<pid_t, std::uint64_t>;
   std::set<std::string> shared_;
+  std::map<Identity, std::string> given_;  // At the last scrape.
 };
 
 }  // namespace vcpu

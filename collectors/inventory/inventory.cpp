@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
+#include <tuple>
 #include <utility>
 
 #include "collectors/base/label_text.h"
@@ -43,13 +43,12 @@ VmIdentity label_safe(VmIdentity identity, pid_t pid) {
   return identity;
 }
 
-// vCPUs first, by index; the others by age.
-bool before(const Thread& a, const Thread& b) {
-  const auto rank = [](const Thread& thread) {
-    return std::tuple(thread.role != ThreadRole::kVcpu, thread.vcpu,
-                      thread.tid);
-  };
-  return rank(a) < rank(b);
+// Whether these are the threads of a process that got the pid later.
+bool of_another(const std::vector<Task>& tasks,
+                const CommandLines::Key& process) {
+  return std::any_of(tasks.begin(), tasks.end(), [&](const Task& task) {
+    return task.tid == process.pid && task.start_ticks != process.start_ticks;
+  });
 }
 
 std::map<std::string_view, const LibvirtDomain*> by_uuid(
@@ -99,7 +98,9 @@ Result<Snapshot> Inventory::take(Families& said) {
       continue;
     }
     Vm vm = make_vm(*alive[i].instance, labels[i], std::move(alive[i].tasks));
-    if (const auto known = libvirt.find(vm.uuid); known != libvirt.end())
+    // By both: anybody can start a process with a uuid that is not his.
+    const auto known = libvirt.find(vm.uuid);
+    if (known != libvirt.end() && label_text(known->second->name) == vm.name)
       vm.libvirt = known->second;
     snapshot.vms.push_back(std::move(vm));
   }
@@ -122,31 +123,55 @@ void Inventory::find_instances(const std::vector<Process>& processes,
       pending == 0 ? "" : "a process does not let its command line be read");
 
   std::map<pid_t, Instance> alive;
-  for (auto& key : keys) {
+  for (const auto& key : keys) {
     const auto known = instances_.find(key.pid);
-    if (known != instances_.end() &&
-        known->second.key.start_ticks == key.start_ticks &&
-        known->second.key.comm == key.comm) {
+    const bool same = known != instances_.end() &&
+                      known->second.key.start_ticks == key.start_ticks;
+    if (same && known->second.key.comm == key.comm) {
       alive.insert(instances_.extract(known));
       continue;
     }
-    auto identity = identify_vmm(command_lines_.find(key));
-    if (!identity) continue;
-    if (auto instance = make_instance(key, *std::move(identity)))
-      alive.emplace(key.pid, *std::move(instance));
+    const auto argv = command_lines_.find(key);
+    auto identity = identify_vmm(argv);
+    if (same && identity) {
+      // It has another name of its own now, and is the VM it was.
+      known->second.identity = label_safe(*std::move(identity), key.pid);
+      known->second.key = key;
+      alive.insert(instances_.extract(known));
+    } else if (identity) {
+      if (auto instance = make_instance(key, *std::move(identity)))
+        alive.emplace(key.pid, *std::move(instance));
+    }
+    // What was read is another process, or has become another program.
+    if (!argv.empty()) instances_.erase(key.pid);
   }
+  keep_unseen(alive);
   instances_ = std::move(alive);
+}
+
+// A process that could not be read once has not ended for that: its totals wait
+// for it.
+void Inventory::keep_unseen(std::map<pid_t, Instance>& alive) {
+  constexpr int kPassesMissed = 10;
+  for (auto& [pid, instance] : alive) instance.missed = 0;
+  for (auto& [pid, instance] : instances_) {
+    if (++instance.missed <= kPassesMissed)
+      alive.emplace(pid, std::move(instance));
+  }
+}
+
+std::string Inventory::path_of(pid_t pid) const {
+  return roots_.proc + "/" + std::to_string(pid);
 }
 
 std::optional<Inventory::Instance> Inventory::make_instance(
     const CommandLines::Key& key, VmIdentity identity) const {
-  auto directory = Directory::open(roots_.proc + "/" + std::to_string(key.pid));
+  const auto directory = Directory::open(path_of(key.pid));
   if (!directory) return std::nullopt;
-  Instance instance{label_safe(std::move(identity), key.pid),
-                    key,
-                    *std::move(directory),
-                    0,
-                    {}};
+  Instance instance;
+  instance.identity = label_safe(std::move(identity), key.pid);
+  instance.key = key;
+  if (const auto owner = directory->owner()) instance.owner = *owner;
   // Once: the boot time is a difference of clocks, and moves when one is set.
   const auto text = read_file(roots_.proc + "/stat");
   const auto stat = text ? parse_proc_stat(*text) : malformed("stat");
@@ -164,22 +189,30 @@ RoleOfThread Inventory::role_of(const Instance& instance, const Task& task) {
       role_by_name(instance.identity.vmm, task.comm, instance.key.comm,
                    task.tid == instance.key.pid);
   if (by_name) return *by_name;
-  const auto path = "task/" + std::to_string(task.tid) + "/cgroup";
-  if (!read_file_at(instance.directory, path.c_str(), buffer_)) return {};
-  return role_by_cgroup(cpu_cgroup(buffer_)).value_or(RoleOfThread{});
+  const auto groups = read_file(path_of(instance.key.pid) + "/task/" +
+                                std::to_string(task.tid) + "/cgroup");
+  if (!groups) return {};
+  return role_by_cgroup(cpu_cgroup(*groups)).value_or(RoleOfThread{});
 }
 
 std::vector<Task> Inventory::read_tasks(const Instance& instance,
                                         const VhostThreads& vhosts,
                                         Families& said) {
-  auto tasks = tasks_->threads(instance.directory, said);
+  // Held for this pass only: what is read through it is one process's, and no
+  // number of VMs uses the descriptors up.
+  const auto directory = Directory::open(path_of(instance.key.pid));
+  if (!directory) {
+    if (!is_gone(directory.error())) said.problem(directory.error().message());
+    return {};
+  }
+  auto tasks = tasks_->threads(*directory, said);
+  if (of_another(tasks, instance.key)) return {};
   const auto own = vhosts.find(instance.key.pid);
   if (tasks.empty() || own == vhosts.end()) return tasks;
   for (const pid_t pid : own->second) {
-    const auto directory =
-        Directory::open(roots_.proc + "/" + std::to_string(pid));
-    if (!directory) continue;
-    for (auto& task : tasks_->threads(*directory, said))
+    const auto worker = Directory::open(path_of(pid));
+    if (!worker) continue;
+    for (auto& task : tasks_->threads(*worker, said))
       tasks.push_back(std::move(task));
   }
   return tasks;
@@ -190,9 +223,30 @@ std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
   named.reserve(alive.size());
   for (const auto& [instance, tasks] : alive) {
     named.push_back({instance->identity.name, instance->identity.uuid,
-                     instance->key.pid, instance->key.start_ticks});
+                     instance->key.pid, instance->key.start_ticks,
+                     instance->owner});
   }
   return names_.assign(named);
+}
+
+// Two threads may bear the name of one vCPU, as a new thread has the name of
+// the one that made it until it takes its own: the one that carried it before
+// is it, else the older one. The other is left out until it is named.
+void Inventory::leave_out_namesakes(const VmTotals& totals,
+                                    std::vector<TaskWithRole>& tasks) {
+  const auto rank = [&](const TaskWithRole& one) {
+    const auto& [task, role] = one;
+    const bool known = totals.carries(role.vcpu, {task.tid, task.start_ticks});
+    return std::tuple(role.role != ThreadRole::kVcpu, role.vcpu, !known,
+                      task.start_ticks, task.tid);
+  };
+  std::sort(tasks.begin(), tasks.end(),
+            [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  const auto same = [](const TaskWithRole& a, const TaskWithRole& b) {
+    return a.role.role == ThreadRole::kVcpu &&
+           b.role.role == ThreadRole::kVcpu && a.role.vcpu == b.role.vcpu;
+  };
+  tasks.erase(std::unique(tasks.begin(), tasks.end(), same), tasks.end());
 }
 
 Vm Inventory::make_vm(Instance& instance, const std::string& domain,
@@ -206,30 +260,34 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.machine = instance.identity.machine;
   vm.pid = instance.key.pid;
   vm.start_time_seconds = instance.start_time_seconds;
-  std::set<int> seen;
+  std::vector<TaskWithRole> known;
+  known.reserve(tasks.size());
   for (Task& task : tasks) {
     const auto role = role_of(instance, task);
-    const bool vcpu = role.role == ThreadRole::kVcpu;
-    // A thread that is being replaced still bears its vCPU's name: one is it.
-    if (vcpu && !seen.insert(role.vcpu).second) continue;
-    if (auto accel = accel_by_name(task.comm); vcpu && !accel.empty())
-      vm.accel = std::move(accel);
-    vm.threads.push_back(make_thread(instance, domain, role, std::move(task)));
+    known.push_back({std::move(task), role});
   }
-  std::sort(vm.threads.begin(), vm.threads.end(), before);
-  vm.vcpu_count = seen.size();
+  leave_out_namesakes(instance.totals, known);
+  for (const TaskWithRole& one : known) {
+    if (one.role.role == ThreadRole::kVcpu) {
+      ++vm.vcpu_count;
+      if (auto accel = accel_by_name(one.task.comm); !accel.empty())
+        vm.accel = std::move(accel);
+    }
+    vm.threads.push_back(make_thread(instance, domain, one));
+  }
   vm.role_times = instance.totals.finish_pass();
   return vm;
 }
 
 Thread Inventory::make_thread(Instance& instance, const std::string& domain,
-                              const RoleOfThread& role, Task task) {
+                              const TaskWithRole& known) {
+  const auto& [task, role] = known;
   Thread thread;
   thread.tid = task.tid;
   thread.role = role.role;
   thread.vcpu = role.vcpu;
   thread.cpu = task.cpu;
-  thread.allowed = std::move(task.allowed);
+  thread.allowed = task.allowed;
   thread.sched = task.sched;
   const VmTotals::ThreadId id{task.tid, task.start_ticks};
   if (role.role == ThreadRole::kVcpu) {

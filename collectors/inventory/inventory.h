@@ -52,9 +52,15 @@ class Inventory {
   struct Instance {  // One run of one VM: a process.
     VmIdentity identity;
     CommandLines::Key key;
-    Directory directory;
+    uid_t owner = 0;
     double start_time_seconds = 0;
     VmTotals totals;
+    int missed = 0;  // Passes in which it was not to be seen.
+  };
+
+  struct TaskWithRole {
+    Task task;
+    RoleOfThread role;
   };
 
   struct Alive {  // An instance at this scrape.
@@ -65,13 +71,17 @@ class Inventory {
   void find_instances(const std::vector<Process>& processes, Families& said);
   std::optional<Instance> make_instance(const CommandLines::Key& key,
                                         VmIdentity identity) const;
+  void keep_unseen(std::map<pid_t, Instance>& alive);
+  std::string path_of(pid_t pid) const;
   std::vector<Task> read_tasks(const Instance& instance,
                                const VhostThreads& vhosts, Families& said);
   std::vector<std::string> name(const std::vector<Alive>& alive);
+  static void leave_out_namesakes(const VmTotals& totals,
+                                  std::vector<TaskWithRole>& tasks);
   Vm make_vm(Instance& instance, const std::string& domain,
              std::vector<Task> tasks);
   static Thread make_thread(Instance& instance, const std::string& domain,
-                            const RoleOfThread& role, Task task);
+                            const TaskWithRole& known);
   RoleOfThread role_of(const Instance& instance, const Task& task);
 
   Roots roots_;
@@ -82,7 +92,6 @@ class Inventory {
 
   DomainNames names_;
   std::map<pid_t, Instance> instances_;
-  std::string buffer_;
 };
 
 }  // namespace vcpu

@@ -20,6 +20,9 @@ namespace {
 // has come to belong to somebody else.
 constexpr unsigned kRecheck = 16;
 
+// Of one process; one that has more is no VM, or not worth a scrape.
+constexpr std::size_t kMaxThreads = 8192;
+
 bool is_refused(const Error& error) {
   return error.code == std::errc::permission_denied ||
          error.code == std::errc::operation_not_permitted;
@@ -30,7 +33,7 @@ bool is_refused(const Error& error) {
 ProcfsTaskReader::ProcfsTaskReader(Roots roots) : roots_(std::move(roots)) {}
 
 void ProcfsTaskReader::begin(std::shared_ptr<const Topology> host) {
-  if (!host_ || host_->online != host->online) sets_.clear();
+  sets_.clear();
   host_ = std::move(host);
   ++pass_;
   for (Source* source : {&stat_, &schedstat_, &status_, &sched_}) {
@@ -42,9 +45,8 @@ void ProcfsTaskReader::begin(std::shared_ptr<const Topology> host) {
 Result<std::vector<Process>> ProcfsTaskReader::processes(Families& said) {
   const auto pids = list_numbers(roots_.proc);
   if (!pids) return pids.error();
-  // The first process is visible unless /proc is mounted with hidepid.
-  const bool hidden = !std::binary_search(pids->begin(), pids->end(), 1);
-  said.source("procfs", hidden ? "other users' processes are hidden" : "");
+  // The first process is there unless /proc is mounted with hidepid=2.
+  hidden_ = !std::binary_search(pids->begin(), pids->end(), 1);
 
   std::vector<Process> processes;
   std::map<pid_t, Process> kernel_threads;
@@ -63,16 +65,20 @@ Result<std::vector<Process>> ProcfsTaskReader::processes(Families& said) {
     processes.push_back(*std::move(found));
   }
   kernel_threads_ = std::move(kernel_threads);
+  said.source("procfs",
+              hidden_ ? "other users' processes are hidden (hidepid)" : "");
   return processes;
 }
 
-std::optional<Process> ProcfsTaskReader::process(pid_t pid,
-                                                 Families& said) const {
+std::optional<Process> ProcfsTaskReader::process(pid_t pid, Families& said) {
   const auto text =
       read_file(roots_.proc + "/" + std::to_string(pid) + "/stat");
   if (!text) {
-    if (!is_gone(text.error()) && !is_refused(text.error()))
+    if (is_refused(text.error())) {
+      hidden_ = true;  // hidepid=1.
+    } else if (!is_gone(text.error())) {
       said.problem(text.error().message());
+    }
     return std::nullopt;
   }
   const auto stat = parse_task_stat(*text);
@@ -93,12 +99,19 @@ std::vector<Task> ProcfsTaskReader::threads(const Directory& directory,
     if (!is_gone(tids.error())) said.problem(tids.error().message());
     return {};
   }
+  const auto read = std::min(tids->size(), kMaxThreads);
+  if (read < tids->size()) said.dropped("thread_limit");
   std::vector<Task> tasks;
-  tasks.reserve(tids->size());
-  for (const pid_t tid : *tids)
-    if (auto found = task(directory, tid, said))
+  tasks.reserve(read);
+  for (std::size_t i = 0; i < read; ++i)
+    if (auto found = task(directory, (*tids)[i], said))
       tasks.push_back(*std::move(found));
   return tasks;
+}
+
+bool ProcfsTaskReader::lives(const Directory& directory, pid_t tid) {
+  const auto path = "task/" + std::to_string(tid) + "/stat";
+  return read_file_at(directory, path.c_str(), buffer_).has_value();
 }
 
 template <typename Parsed>
@@ -110,9 +123,11 @@ std::optional<Parsed> ProcfsTaskReader::read(
   const auto done = read_file_at(directory, name.data(), buffer_);
   if (!done) {
     const auto& error = done.error();
-    // Absent for a thread that lives: this kernel has no such file.
-    source.missing_reason =
-        is_gone(error) ? "not offered by this kernel" : error.code.message();
+    if (!is_gone(error)) {
+      source.missing_reason = error.code.message();
+    } else if (lives(directory, tid)) {
+      source.missing_reason = "not offered by this kernel";
+    }
     if (!is_gone(error) && !is_refused(error)) said.problem(error.message());
     return std::nullopt;
   }

@@ -39,7 +39,8 @@ class ProcfsTaskReader final : public TaskReader {
     std::string missing_reason;
   };
 
-  std::optional<Process> process(pid_t pid, Families& said) const;
+  std::optional<Process> process(pid_t pid, Families& said);
+  bool lives(const Directory& directory, pid_t tid);
   std::optional<Task> task(const Directory& directory, pid_t tid,
                            Families& said);
   template <typename Parsed>
@@ -58,8 +59,9 @@ class ProcfsTaskReader final : public TaskReader {
   Source sched_{"sched"};
 
   unsigned pass_ = 0;
+  bool hidden_ = false;  // Some process was not ours to see in this pass.
   std::map<pid_t, Process> kernel_threads_;
-  // Equal masks share one set: thousands of vCPUs have the same few.
+  // Of this pass. Equal masks share one set: thousands of vCPUs have few.
   std::map<std::string, std::shared_ptr<const CpuSet>, std::less<>> sets_;
 };
 

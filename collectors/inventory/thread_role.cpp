@@ -21,6 +21,14 @@ std::optional<int> numbered(std::string_view text, std::string_view prefix) {
   return number;
 }
 
+// As above, for the number of a vCPU.
+std::optional<int> vcpu_index(std::string_view text, std::string_view prefix) {
+  // No VMM offers as many; a larger number is somebody's joke.
+  constexpr int kMost = 8192;
+  const auto index = numbered(text, prefix);
+  return index && *index < kMost ? index : std::nullopt;
+}
+
 bool is_worker(std::string_view name) {
   constexpr std::array<std::string_view, 5> kPrefixes{
       "worker", "vnc_worker", "pool-", "iou-wrk-", "iou-sqp-"};
@@ -31,15 +39,15 @@ bool is_worker(std::string_view name) {
 std::optional<int> vcpu_by_name(Vmm vmm, std::string_view name) {
   switch (vmm) {
     case Vmm::kFirecracker:
-      return numbered(name, "fc_vcpu ");
+      return vcpu_index(name, "fc_vcpu ");
     case Vmm::kCloudHypervisor:
-      return numbered(name, "vcpu");
+      return vcpu_index(name, "vcpu");
     case Vmm::kQemu:
       break;
   }
   // TCG with thread=single runs all vCPUs in one thread.
   if (starts_with(name, "ALL CPUs/")) return 0;
-  return numbered(name.substr(0, name.find('/')), "CPU ");
+  return vcpu_index(name.substr(0, name.find('/')), "CPU ");
 }
 
 bool is_iothread(Vmm vmm, std::string_view name) {
@@ -66,7 +74,7 @@ std::optional<RoleOfThread> role_by_name(Vmm vmm, std::string_view thread,
 
 std::optional<RoleOfThread> role_by_cgroup(std::string_view cgroup) {
   const auto group = cgroup.substr(cgroup.rfind('/') + 1);
-  if (const auto vcpu = numbered(group, "vcpu"))
+  if (const auto vcpu = vcpu_index(group, "vcpu"))
     return RoleOfThread{ThreadRole::kVcpu, *vcpu};
   if (numbered(group, "iothread")) return RoleOfThread{ThreadRole::kIothread};
   if (group == "emulator") return RoleOfThread{ThreadRole::kEmulator};

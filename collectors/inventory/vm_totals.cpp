@@ -38,6 +38,11 @@ SchedStat last_told(const SchedStat& before, SchedStat now) {
 
 }  // namespace
 
+bool VmTotals::carries(int index, ThreadId thread) const {
+  const auto found = vcpus_.find(index);
+  return found != vcpus_.end() && found->second.thread == thread;
+}
+
 SchedStat VmTotals::vcpu(int index, ThreadId thread, const SchedStat& raw) {
   auto [found, added] = vcpus_.try_emplace(index, Vcpu{thread, {}, raw});
   Vcpu& vcpu = found->second;
@@ -54,8 +59,10 @@ void VmTotals::role(ThreadRole role, ThreadId thread, const SchedStat& raw) {
   Seen& seen = threads_[thread];
   RoleTime& total = roles_[role];
   total.role = role;
-  total.run_ns += raw.run_ns - seen.last.run_ns;
-  total.wait_ns += raw.wait_ns - seen.last.wait_ns;
+  if (pass_ > 0) {
+    total.run_ns += raw.run_ns - seen.last.run_ns;
+    total.wait_ns += raw.wait_ns - seen.last.wait_ns;
+  }
   seen = {raw, pass_};
 }
 

@@ -24,10 +24,16 @@ class VmTotals {
  public:
   using ThreadId = std::pair<pid_t, std::uint64_t>;  // tid, start time.
 
+  // Whether this thread carried the vCPU when it was last seen.
+  bool carries(int index, ThreadId thread) const;
+
   // The vCPU's figures, given those of the thread that carries it now.
   SchedStat vcpu(int index, ThreadId thread, const SchedStat& raw);
 
-  // Counts a thread that is not a vCPU to its role.
+  // Counts a thread that is not a vCPU to its role. What it got before the
+  // first pass is not counted: an exporter that is started again cannot know
+  // what the threads had got that ended before, and a counter that falls, but
+  // not to zero, looks like a burst.
   void role(ThreadRole role, ThreadId thread, const SchedStat& raw);
 
   // Ends a pass: what was not seen in the last few has ended. Returns all

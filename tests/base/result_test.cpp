@@ -65,7 +65,7 @@ TEST(Error, SaysWhereAndWhat) {
 TEST(Error, TellsMalformedTextFromEverythingElse) {
   const Error error = malformed("stat");
   EXPECT_EQ(error.code, std::errc::bad_message);
-  EXPECT_EQ(error.message(), "stat: Bad message");
+  EXPECT_EQ(error.message(), "stat: cannot be understood");
 }
 
 }  // namespace

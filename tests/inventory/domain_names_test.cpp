@@ -68,6 +68,21 @@ TEST(DomainNames, ShowTheOlderOfTwoProcessesOfOneVm) {
               ElementsAre("", "web"));
 }
 
+TEST(DomainNames, HideNobodyBehindAnothersProcess) {
+  DomainNames names;
+  EXPECT_THAT(names.assign({{"web", kA, 9, 10, 65534}, {"web", kA, 8, 20, 0}}),
+              ElementsAre("web@aaaaaaaa", "web@aaaaaaaa@8"));
+}
+
+TEST(DomainNames, DoNotPassFromOneVmToAnother) {
+  DomainNames names;
+  ASSERT_THAT(names.assign(
+                  {{"a@bbbbbbbb", "", 1, 1}, {"a", kA, 2, 2}, {"a", kB, 3, 3}}),
+              ElementsAre("a@bbbbbbbb", "a@aaaaaaaa", "a@bbbbbbbb@3"));
+  EXPECT_THAT(names.assign({{"a", kA, 2, 2}, {"a", kB, 3, 3}}),
+              ElementsAre("a@aaaaaaaa", "a@bbbbbbbb@3"));
+}
+
 TEST(DomainNames, ShowTheYoungerWhenTheOlderHasEnded) {
   DomainNames names;
   names.assign({{"web", kA, 9, 10}, {"web", kA, 8, 20}});

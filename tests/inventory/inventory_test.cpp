@@ -21,6 +21,8 @@ constexpr const char* kQemu = "qemu-system-x86";
 constexpr const char* kUuid = "12345678-1234-1234-1234-123456789abc";
 constexpr const char* kOther = "87654321-1234-1234-1234-123456789abc";
 
+constexpr const char* kImpostor = "99999999-1234-1234-1234-123456789abc";
+
 class InventoryOnATree : public testing::Test {
  protected:
   InventoryOnATree() : inventory_(inventory_on(tree_.roots())) {}
@@ -107,8 +109,10 @@ TEST_F(InventoryOnATree, TakesTheAcceleratorFromTheThreadsNames) {
 
 TEST_F(InventoryOnATree, AddsTheKernelsVhostThreads) {
   qemu(100, "web", kUuid);
-  tree_.kernel_thread(300, "vhost-100", {.run = 70, .wait = 7});
+  tree_.kernel_thread(300, "vhost-100", {.run = 30, .wait = 3});
   tree_.kernel_thread(301, "vhost-999", {});
+  take();
+  tree_.kernel_thread(300, "vhost-100", {.run = 100, .wait = 10});
   const auto snapshot = take();
   const auto& times = snapshot.vms.at(0).role_times;
   ASSERT_THAT(times, SizeIs(2));
@@ -119,6 +123,7 @@ TEST_F(InventoryOnATree, AddsTheKernelsVhostThreads) {
 
 TEST_F(InventoryOnATree, KeepsRoleTimesOfThreadsThatEnded) {
   auto vm = qemu(100, "web", kUuid);
+  take();
   vm.thread(120, "worker", {.run = 30}).thread(121, "worker", {.run = 12});
   EXPECT_EQ(take().vms.at(0).role_times.at(1).run_ns, 42U);
   vm.end_thread(120).thread(121, "worker", {.run = 13});
@@ -221,15 +226,62 @@ TEST_F(InventoryOnATree, SaysGarbageAndKeepsTheRest) {
 TEST_F(InventoryOnATree, AddsWhatLibvirtKnowsByUuid) {
   LibvirtView view;
   view.domains = {{kOther, "web", "running", 1, 1, {}},
-                  {kUuid, "renamed", "paused", 2, 4, {}}};
+                  {kImpostor, "bank", "running", 1, 1, {}},
+                  {kUuid, "web", "paused", 2, 4, {}}};
   auto inventory = inventory_on(
       tree_.roots(), std::make_shared<const LibvirtView>(std::move(view)));
   qemu(100, "web", kUuid);
   qemu(200, "plain", "");
+  qemu(300, "not the bank", kImpostor);
   const auto snapshot = *inventory.take(said_);
   ASSERT_NE(find_vm(snapshot, "web")->libvirt, nullptr);
   EXPECT_EQ(find_vm(snapshot, "web")->libvirt->state, "paused");
   EXPECT_EQ(find_vm(snapshot, "plain")->libvirt, nullptr);
+  EXPECT_EQ(find_vm(snapshot, "not the bank")->libvirt, nullptr);
+}
+
+TEST_F(InventoryOnATree, KeepsTheTotalsOfAVmThatRenamesItself) {
+  auto vm = qemu(100, "web", kUuid);
+  vm.thread(120, "worker", {.run = 10});
+  take();
+  vm.thread(120, "worker", {.run = 15});
+  ASSERT_EQ(take().vms.at(0).role_times.at(1).run_ns, 5U);
+  tree_.process(100, "renamed", qemu_argv("web", kUuid));
+  EXPECT_EQ(take().vms.at(0).role_times.at(1).run_ns, 5U);
+}
+
+TEST_F(InventoryOnATree, KeepsTheTotalsOfAVmThatCouldNotBeReadOnce) {
+  auto vm = qemu(100, "web", kUuid);
+  vm.thread(105, "CPU 1/KVM", {.run = 100, .start = 5});
+  take();
+  vm.thread(105, "CPU 1/KVM", {.run = 50, .start = 9});  // Plugged again.
+  ASSERT_EQ(take().vms.at(0).threads.at(1).sched->run_ns, 150U);
+  const auto stat = *read_file(tree_.proc("100/stat"));
+  ProcTree::write(tree_.proc("100/stat"), "garbage");
+  take();
+  ProcTree::write(tree_.proc("100/stat"), stat);
+  EXPECT_EQ(take().vms.at(0).threads.at(1).sched->run_ns, 150U);
+}
+
+TEST_F(InventoryOnATree, TakesTheOlderOfTwoThreadsOfOneNameForTheVcpu) {
+  auto vm = qemu(100, "web", kUuid);
+  vm.thread(150, "CPU 1/KVM", {.run = 70, .start = 20});
+  ASSERT_EQ(take().vms.at(0).threads.at(1).tid, 150);
+  // Made by it, not yet named, with a tid that came round.
+  vm.thread(120, "CPU 1/KVM", {.run = 1, .start = 30});
+  const auto snapshot = take();
+  EXPECT_EQ(snapshot.vms.at(0).vcpu_count, 2U);
+  EXPECT_EQ(snapshot.vms.at(0).threads.at(1).tid, 150);
+  EXPECT_EQ(snapshot.vms.at(0).threads.at(1).sched->run_ns, 70U);
+}
+
+TEST_F(InventoryOnATree, HoldsNoDescriptorPerVm) {
+  take();
+  const auto before = list_numbers("/proc/self/fd")->size();
+  for (pid_t pid = 100; pid < 200; pid += 10)
+    qemu(pid, "vm" + std::to_string(pid), "");
+  ASSERT_THAT(take().vms, SizeIs(10));
+  EXPECT_EQ(list_numbers("/proc/self/fd")->size(), before);
 }
 
 TEST_F(InventoryOnATree, FailsOnlyWithoutTopologyOrProc) {

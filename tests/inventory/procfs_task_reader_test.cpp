@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "tests/support/proc_tree.h"
 #include "tests/support/text_of.h"
@@ -74,7 +77,7 @@ TEST_F(ProcfsReader, CountsOnlyOnlineCpusAsAllowed) {
   EXPECT_THAT(*read(100).at(0).allowed, ElementsAre(0, 2));
 }
 
-TEST_F(ProcfsReader, SharesEqualMasksAndForgetsThemWhenCpusChange) {
+TEST_F(ProcfsReader, SharesEqualMasksWithinAPass) {
   tree_.process(100, "qemu", {"qemu"}).thread(101, "a", {});
   const auto before = read(100);
   EXPECT_EQ(before[0].allowed, before[1].allowed);
@@ -178,6 +181,36 @@ TEST_F(ProcfsReader, SaysWhenProcessesAreHidden) {
   tree_.end_process(1);
   processes();
   EXPECT_THAT(reason_of(said_, "procfs"), HasSubstr("hidden"));
+}
+
+TEST_F(ProcfsReader, SaysAnUnreadableThreadAndGoesOn) {
+  auto process = tree_.process(100, "qemu", {"qemu"});
+  process.thread(101, "a", {}).thread(102, "b", {.run = 9});
+  process.remove_file(101, "schedstat");
+  // Neither gone nor refused, and true for root as well.
+  std::filesystem::create_symlink("schedstat",
+                                  tree_.proc("100/task/101/schedstat"));
+  const auto tasks = read(100);
+  ASSERT_EQ(tasks.size(), 3U);
+  EXPECT_FALSE(tasks[1].sched);
+  EXPECT_EQ(tasks[2].sched->run_ns, 9U);
+  EXPECT_THAT(said_.problems(),
+              ElementsAre(HasSubstr("/100/task/101/schedstat")));
+}
+
+TEST_F(ProcfsReader, SaysWhenTheFirstProcessIsListedButRefused) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root is refused nothing";
+  std::filesystem::permissions(tree_.proc("1/stat"),
+                               std::filesystem::perms::none);
+  processes();
+  EXPECT_THAT(reason_of(said_, "procfs"), HasSubstr("hidden"));
+  EXPECT_THAT(said_.problems(), IsEmpty());
+}
+
+TEST_F(ProcfsReader, TakesTheOnlyThreadsEndForNoLackOfTheKernel) {
+  tree_.process(100, "qemu", {"qemu"}).remove_file(100, "stat");
+  EXPECT_THAT(read(100), IsEmpty());
+  EXPECT_EQ(reason_of(said_, "task_stat"), "-");
 }
 
 TEST_F(ProcfsReader, SaysAGarbledProcessAndGoesOn) {

@@ -43,6 +43,13 @@ MATCHER_P3(Time, role, run_ns, wait_ns, "") {
          arg.wait_ns == std::uint64_t(wait_ns);
 }
 
+// What threads got before that pass is not counted to their roles.
+VmTotals after_the_first_pass() {
+  VmTotals totals;
+  totals.finish_pass();
+  return totals;
+}
+
 TEST(VmTotals, OfAVcpuAreThoseOfItsThread) {
   VmTotals totals;
   EXPECT_THAT(totals.vcpu(0, kFirst, figures(5)), AreAll(5U));
@@ -118,8 +125,27 @@ TEST(VmTotals, KeepWhatEarlierThreadsToldOverOneThatToldNothing) {
   EXPECT_EQ(stat.voluntary, 101U);
 }
 
-TEST(VmTotals, OfARoleAreTheSumOfItsThreads) {
+// An exporter that is started again must not show less than before, but zero.
+TEST(VmTotals, OfARoleBeginAtZeroWhateverItsThreadsGotBefore) {
   VmTotals totals;
+  totals.role(kWorker, kFirst, figures(1000));
+  EXPECT_THAT(totals.finish_pass(), ElementsAre(Time(kWorker, 0, 0)));
+  totals.role(kWorker, kFirst, figures(1003));
+  totals.role(kWorker, kSecond, figures(4));
+  EXPECT_THAT(totals.finish_pass(), ElementsAre(Time(kWorker, 7, 7)));
+}
+
+TEST(VmTotals, KnowWhoCarriesAVcpu) {
+  VmTotals totals;
+  EXPECT_FALSE(totals.carries(0, kFirst));
+  totals.vcpu(0, kFirst, figures(1));
+  EXPECT_TRUE(totals.carries(0, kFirst));
+  totals.vcpu(0, kSecond, figures(1));
+  EXPECT_FALSE(totals.carries(0, kFirst));
+}
+
+TEST(VmTotals, OfARoleAreTheSumOfItsThreads) {
+  VmTotals totals = after_the_first_pass();
   totals.role(kWorker, kFirst, {5, 1, 0, {}, {}, {}});
   totals.role(kWorker, kSecond, {7, 2, 0, {}, {}, {}});
   totals.role(kEmulator, kThird, {9, 3, 0, {}, {}, {}});
@@ -128,7 +154,7 @@ TEST(VmTotals, OfARoleAreTheSumOfItsThreads) {
 }
 
 TEST(VmTotals, OfARoleGrowByWhatItsThreadsDid) {
-  VmTotals totals;
+  VmTotals totals = after_the_first_pass();
   totals.role(kWorker, kFirst, figures(5));
   totals.finish_pass();
   totals.role(kWorker, kFirst, figures(8));
@@ -136,7 +162,7 @@ TEST(VmTotals, OfARoleGrowByWhatItsThreadsDid) {
 }
 
 TEST(VmTotals, OfARoleCountThreadsThatHaveEnded) {
-  VmTotals totals;
+  VmTotals totals = after_the_first_pass();
   totals.role(kWorker, kFirst, figures(5));
   totals.finish_pass();
   totals.role(kWorker, kSecond, figures(1));
@@ -146,7 +172,7 @@ TEST(VmTotals, OfARoleCountThreadsThatHaveEnded) {
 
 // A pass may miss a thread that lives: no descriptor was to be had.
 TEST(VmTotals, OfARoleCountAThreadOnceThatWasMissedForAWhile) {
-  VmTotals totals;
+  VmTotals totals = after_the_first_pass();
   totals.role(kWorker, kFirst, figures(5));
   for (int missed = 0; missed < 10; ++missed) totals.finish_pass();
   totals.role(kWorker, kFirst, figures(7));
@@ -154,7 +180,7 @@ TEST(VmTotals, OfARoleCountAThreadOnceThatWasMissedForAWhile) {
 }
 
 TEST(VmTotals, OfARoleKeepWhatAThreadDidBeforeItChanged) {
-  VmTotals totals;
+  VmTotals totals = after_the_first_pass();
   totals.role(kEmulator, kFirst, figures(5));
   totals.finish_pass();
   totals.role(kWorker, kFirst, figures(8));
@@ -268,7 +294,7 @@ TEST(VmTotals, OfVcpusNeverDecreaseWhateverTheKernelLeavesOut) {
 
 TEST(VmTotals, OfRolesAreTrueWhateverTheirThreadsDo) {
   std::mt19937 random(3);  // NOLINT: the same lives on every run.
-  VmTotals totals;
+  VmTotals totals = after_the_first_pass();
   std::map<ThreadId, SchedStat> pool;
   std::uint64_t run_ns = 0;
   std::uint64_t wait_ns = 0;
