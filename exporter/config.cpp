@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 #include "exporter/wording.h"
 #include "exporter/yaml.h"
 

@@ -27,6 +27,8 @@
 #include <thread>
 #include <utility>
 
+#include "exporter/wording.h"
+
 namespace vcpu {
 namespace {
 
@@ -210,14 +212,6 @@ std::string http_date() {
   const auto size = std::strftime(text.data(), text.size(),
                                   "%a, %d %b %Y %H:%M:%S GMT", &utc);
   return {text.data(), size};
-}
-
-// No header may start another one.
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
-  return text;
 }
 
 bool has_header(const std::vector<Header>& headers, const std::string& name) {

@@ -11,7 +11,7 @@
 #include <exception>
 #include <memory>
 
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 
 namespace vcpu {
 namespace {

@@ -23,13 +23,6 @@ ExitNow usage_error(const std::string& what) {
   return {1, std::string(kProgramName) + ": " + what + " (see --help)\n"};
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  return text;
-}
-
 // A flag that switches something on, and one that switches it off.
 struct Switch {
   std::string flag;  // Without "--".

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "exporter/wording.h"
+
 namespace vcpu {
 namespace {
 
@@ -14,14 +16,6 @@ Result<void> notify(const std::string& state) {
   const int sent = ::sd_notify(0, state.c_str());
   if (sent >= 0) return {};
   return Error{{-sent, std::generic_category()}, "sd_notify"};
-}
-
-// A line break would begin an assignment of its own.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  return text;
 }
 
 }  // namespace

@@ -37,15 +37,6 @@ std::vector<std::string> header_names() {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string result;
-  for (const std::string& text : texts) {
-    if (!result.empty()) result += ", ";
-    result += text;
-  }
-  return result;
-}
-
 class WebFileReader {
  public:
   explicit WebFileReader(const std::string& file) : file_(file) {}

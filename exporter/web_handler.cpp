@@ -12,6 +12,7 @@
 #include "collectors/base/label_text.h"
 #include "exporter/exposition/negotiation.h"
 #include "exporter/landing_page.h"
+#include "exporter/wording.h"
 
 namespace vcpu {
 namespace {
@@ -57,12 +58,6 @@ std::optional<std::string> form_decode(std::string_view text) {
 
 std::string quoted(std::string_view text) {
   return '"' + label_text(text) + '"';
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-  return all.empty() ? "none" : all;
 }
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 
 namespace vcpu {
 namespace {
@@ -69,6 +69,19 @@ std::string did_you_mean(std::string_view wrong,
   }
   if (suggestion.empty()) return "";
   return " (did you mean " + in_quotes(suggestion) + "?)";
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all.empty() ? "none" : all;
+}
+
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  return text;
 }
 
 }  // namespace vcpu

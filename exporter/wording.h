@@ -21,4 +21,10 @@ std::string in_quotes(std::string_view text);
 std::string did_you_mean(std::string_view wrong,
                          const std::vector<std::string>& known);
 
+// "a, b, c"; "none" where there is none.
+std::string joined(const std::vector<std::string>& names);
+
+// What would end a line, or a C string, as a blank.
+std::string one_line(std::string text);
+
 }  // namespace vcpu

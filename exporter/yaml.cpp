@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 #include "exporter/wording.h"
 
 namespace vcpu {

@@ -9,13 +9,9 @@
 namespace vcpu {
 namespace {
 
-bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
 // "<prefix>12" -> 12.
 std::optional<int> numbered(std::string_view text, std::string_view prefix) {
-  if (!starts_with(text, prefix)) return std::nullopt;
+  if (!text.starts_with(prefix)) return std::nullopt;
   const auto number = parse_number<int>(text.substr(prefix.size()));
   if (!number || *number < 0) return std::nullopt;
   return number;
@@ -33,7 +29,7 @@ bool is_worker(std::string_view name) {
   constexpr std::array<std::string_view, 5> kPrefixes{
       "worker", "vnc_worker", "pool-", "iou-wrk-", "iou-sqp-"};
   return std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [&](auto prefix) { return starts_with(name, prefix); });
+                     [&](auto prefix) { return name.starts_with(prefix); });
 }
 
 std::optional<int> vcpu_by_name(Vmm vmm, std::string_view name) {
@@ -46,16 +42,16 @@ std::optional<int> vcpu_by_name(Vmm vmm, std::string_view name) {
       break;
   }
   // TCG with thread=single runs all vCPUs in one thread.
-  if (starts_with(name, "ALL CPUs/")) return 0;
+  if (name.starts_with("ALL CPUs/")) return 0;
   return vcpu_index(name.substr(0, name.find('/')), "CPU ");
 }
 
 bool is_iothread(Vmm vmm, std::string_view name) {
   // QEMU's monitor has an I/O thread of its own, which is no disk's.
   if (vmm == Vmm::kQemu)
-    return starts_with(name, "IO ") && name != "IO mon_iothread";
+    return name.starts_with("IO ") && name != "IO mon_iothread";
   // Cloud Hypervisor: a thread per queue, "_disk0_q0", "_net1_qp0".
-  return vmm == Vmm::kCloudHypervisor && starts_with(name, "_");
+  return vmm == Vmm::kCloudHypervisor && name.starts_with("_");
 }
 
 }  // namespace
@@ -66,7 +62,7 @@ std::optional<RoleOfThread> role_by_name(Vmm vmm, std::string_view thread,
   if (const auto vcpu = vcpu_by_name(vmm, thread))
     return RoleOfThread{ThreadRole::kVcpu, *vcpu};
   if (is_iothread(vmm, thread)) return RoleOfThread{ThreadRole::kIothread};
-  if (starts_with(thread, "vhost-")) return RoleOfThread{ThreadRole::kVhost};
+  if (thread.starts_with("vhost-")) return RoleOfThread{ThreadRole::kVhost};
   if (is_worker(thread)) return RoleOfThread{ThreadRole::kWorker};
   if (!main_thread && thread == process) return std::nullopt;
   return RoleOfThread{ThreadRole::kEmulator};

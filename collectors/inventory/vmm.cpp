@@ -11,15 +11,6 @@ namespace {
 using Arguments = std::vector<std::string>;
 using Properties = std::vector<std::pair<std::string, std::string>>;
 
-bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
-bool ends_with(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() &&
-         text.substr(text.size() - suffix.size()) == suffix;
-}
-
 std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -127,8 +118,8 @@ bool is_qemu_flag(std::string_view option) {
 
 bool is_qemu(std::string_view program) {
   // A wrapper of Nix hides the program behind a dot.
-  if (starts_with(program, ".")) program.remove_prefix(1);
-  return starts_with(program, "qemu-system-") || program == "qemu-kvm" ||
+  if (program.starts_with(".")) program.remove_prefix(1);
+  return program.starts_with("qemu-system-") || program == "qemu-kvm" ||
          program == "kvm" || program == "qemu";
 }
 
@@ -164,8 +155,8 @@ std::optional<VmIdentity> identify_qemu(const Arguments& argv) {
   VmIdentity vm;
   for (std::size_t i = 1; i < argv.size(); ++i) {
     std::string_view option = argv[i];
-    if (!starts_with(option, "-") || option == "-") continue;
-    option.remove_prefix(starts_with(option, "--") ? 2 : 1);
+    if (!option.starts_with("-") || option == "-") continue;
+    option.remove_prefix(option.starts_with("--") ? 2 : 1);
     if (option == "enable-kvm") vm.accel = "kvm";
     if (is_qemu_flag(option)) continue;
     if (++i < argv.size()) set_option(vm, option, argv[i]);
@@ -173,7 +164,7 @@ std::optional<VmIdentity> identify_qemu(const Arguments& argv) {
   if (vm.machine == "none") return std::nullopt;
   // QEMU's own default, by the name it was called by.
   if (vm.accel.empty())
-    vm.accel = ends_with(base_name(argv[0]), "kvm") ? "kvm" : "tcg";
+    vm.accel = base_name(argv[0]).ends_with("kvm") ? "kvm" : "tcg";
   // "kvm:tcg" is a wish; the threads' names will tell what came of it.
   if (vm.accel.find(':') != std::string::npos) vm.accel.clear();
   return vm;
@@ -184,7 +175,7 @@ std::string long_option(const Arguments& argv, std::string_view option) {
   for (std::size_t i = 1; i < argv.size(); ++i) {
     const std::string_view argument = argv[i];
     if (argument == option && i + 1 < argv.size()) return argv[i + 1];
-    if (starts_with(argument, option) && argument.size() > option.size() &&
+    if (argument.starts_with(option) && argument.size() > option.size() &&
         argument[option.size()] == '=') {
       return std::string(argument.substr(option.size() + 1));
     }
@@ -203,8 +194,8 @@ VmIdentity identify_firecracker(const Arguments& argv) {
 // that is one name for all (Kata's clh-api.sock), its directory tells them
 // apart.
 std::string name_of_socket(std::string_view socket) {
-  if (starts_with(socket, "fd=")) return {};
-  if (starts_with(socket, "path=")) socket.remove_prefix(5);
+  if (socket.starts_with("fd=")) return {};
+  if (socket.starts_with("path=")) socket.remove_prefix(5);
   socket = socket.substr(0, socket.find(','));
   auto stem = base_name(socket);
   const auto directory = socket.substr(
@@ -245,11 +236,11 @@ std::optional<VmIdentity> identify_vmm(const Arguments& argv) {
   if (is_qemu(program)) return identify_qemu(argv);
   // A release's binary is firecracker-v1.7.0-x86_64; firecracker-containerd
   // and firecracker-ctr are none.
-  if (starts_with(program, "firecracker") &&
-      !starts_with(program, "firecracker-c")) {
+  if (program.starts_with("firecracker") &&
+      !program.starts_with("firecracker-c")) {
     return identify_firecracker(argv);
   }
-  if (starts_with(program, "cloud-hypervisor"))
+  if (program.starts_with("cloud-hypervisor"))
     return identify_cloud_hypervisor(argv);
   return std::nullopt;
 }

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 #include "exporter/yaml.h"
 
 namespace vcpu {

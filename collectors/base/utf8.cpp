@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "exporter/utf8.h"
+#include "collectors/base/utf8.h"
 
 namespace vcpu {
 namespace {
