@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
@@ -24,6 +25,7 @@
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -271,9 +273,14 @@ class HttpServer::Impl {
   }
 
   ~Impl() {
-    const std::jthread waker([this](const std::stop_token& done) {
-      threads_.interrupt_until(done);
-    });
+    std::jthread waker;
+    try {
+      waker = std::jthread([this](const std::stop_token& done) {
+        threads_.interrupt_until(done);
+      });
+    } catch (const std::system_error&) {
+      // No thread to be had: civetweb ends without it, only later.
+    }
     mg_stop(context_);
   }
 
@@ -312,8 +319,10 @@ class HttpServer::Impl {
     all.log_message = [](const mg_connection* connection, const char* text) {
       return of(mg_get_context(connection)).complain(text);
     };
-    all.init_thread = [](const mg_context* context, int) -> void* {
+    all.init_thread = [](const mg_context* context, int type) -> void* {
+      constexpr int kListener = 0;
       of(context).threads_.add_self();
+      if (type == kListener) of(context).set_listening();
       return nullptr;
     };
     all.exit_thread = [](const mg_context* context, int, void*) {
@@ -358,7 +367,26 @@ class HttpServer::Impl {
     // be another process's when we signal it.
     std::signal(SIGCHLD, SIG_DFL);
     if (context_ == nullptr) explain_failure(endpoints, first_complaint_);
+    // It says so even when no thread was left to listen. Stopping it would wait
+    // for that thread for ever; the process is about to end anyway.
+    if (!listens_soon()) {
+      throw std::runtime_error(
+          "cannot listen: too few threads are allowed; raise `ulimit -u`, the "
+          "service's TasksMax=, the container's pids limit or its memory");
+    }
     started_ = true;
+  }
+
+  void set_listening() {
+    const std::lock_guard lock(listening_mutex_);
+    listening_ = true;
+    listening_changed_.notify_all();
+  }
+
+  bool listens_soon() {
+    std::unique_lock lock(listening_mutex_);
+    return listening_changed_.wait_for(lock, std::chrono::seconds(5),
+                                       [this] { return listening_; });
   }
 
   // Never lets civetweb go on by itself: it would look for files.
@@ -463,6 +491,9 @@ class HttpServer::Impl {
   const HttpServerOptions options_;
   const Handler handler_;
   InterruptibleThreads threads_;
+  std::mutex listening_mutex_;
+  std::condition_variable listening_changed_;
+  bool listening_ = false;
   std::mutex first_complaint_mutex_;
   std::string first_complaint_;  // Why civetweb did not start.
   std::atomic<bool> started_{false};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Wires everything together; the only place that exits.
+#include <fcntl.h>
 #include <prometheus/registry.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -230,6 +232,15 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   return 0;
 }
 
+// Else the first sockets would be taken for them, and be logged into.
+void fill_standard_descriptors() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
 int run(int argc, char** argv) {
   const auto parsed = parse_options(argc, argv, known_collectors());
   if (const auto* exit = std::get_if<ExitNow>(&parsed)) {
@@ -260,6 +271,7 @@ int run(int argc, char** argv) {
 }  // namespace vcpu
 
 int main(int argc, char** argv) try {
+  vcpu::fill_standard_descriptors();
   // A libvirtd that is killed, or a client that hangs up, must not end us.
   std::signal(SIGPIPE, SIG_IGN);
   if (const auto child = vcpu::parse_libvirt_child(argc, argv))

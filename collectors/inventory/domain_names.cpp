@@ -6,6 +6,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "collectors/base/label_text.h"
+
 namespace vcpu {
 namespace {
 
@@ -31,7 +33,8 @@ std::string with_pid(const std::string& label, pid_t pid) {
 
 std::string qualified(const Process& process) {
   if (process.uuid.empty()) return with_pid(process.name, process.pid);
-  return process.name + "@" + process.uuid.substr(0, kUuidPart);
+  // Whatever stands for a uuid: its first bytes may end within a character.
+  return process.name + "@" + label_text(process.uuid.substr(0, kUuidPart));
 }
 
 }  // namespace

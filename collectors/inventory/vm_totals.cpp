@@ -27,6 +27,23 @@ SchedStat sum(const SchedStat& ended, const SchedStat& now) {
           sum(ended.migrations, now.migrations)};
 }
 
+// A program that another one became (exec) goes on with less, under its name.
+bool fell(const Count& before, const Count& now) {
+  return before && now && *now < *before;
+}
+
+bool fell(const SchedStat& before, const SchedStat& now) {
+  return now.run_ns < before.run_ns || now.wait_ns < before.wait_ns ||
+         now.dispatches < before.dispatches ||
+         fell(before.voluntary, now.voluntary) ||
+         fell(before.involuntary, now.involuntary) ||
+         fell(before.migrations, now.migrations);
+}
+
+std::uint64_t grown(std::uint64_t before, std::uint64_t now) {
+  return now < before ? now : now - before;
+}
+
 // The figures to remember: a thread that ends while it is read tells but half
 // of them, and what it told before must stay counted.
 SchedStat last_told(const SchedStat& before, SchedStat now) {
@@ -46,7 +63,7 @@ bool VmTotals::carries(int index, ThreadId thread) const {
 SchedStat VmTotals::vcpu(int index, ThreadId thread, const SchedStat& raw) {
   auto [found, added] = vcpus_.try_emplace(index, Vcpu{thread, {}, raw});
   Vcpu& vcpu = found->second;
-  if (vcpu.thread != thread) {
+  if (vcpu.thread != thread || fell(vcpu.last, raw)) {
     vcpu.ended = last_told(vcpu.ended, sum(vcpu.ended, vcpu.last));
     vcpu.thread = thread;
     vcpu.last = {};
@@ -60,8 +77,8 @@ void VmTotals::role(ThreadRole role, ThreadId thread, const SchedStat& raw) {
   RoleTime& total = roles_[role];
   total.role = role;
   if (pass_ > 0) {
-    total.run_ns += raw.run_ns - seen.last.run_ns;
-    total.wait_ns += raw.wait_ns - seen.last.wait_ns;
+    total.run_ns += grown(seen.last.run_ns, raw.run_ns);
+    total.wait_ns += grown(seen.last.wait_ns, raw.wait_ns);
   }
   seen = {raw, pass_};
 }

@@ -27,6 +27,7 @@ Result<std::vector<int>> parse_cpu_list(std::string_view text) {
     if (!first || !last || *first < 0 || *last < *first || *last >= kMaxCpus)
       return malformed("CPU list");
     for (int cpu = *first; cpu <= *last; ++cpu) cpus.push_back(cpu);
+    if (cpus.size() > kMaxCpus) return malformed("CPU list");
     if (comma == std::string_view::npos) break;
     text.remove_prefix(comma + 1);
     if (text.empty()) return malformed("CPU list");

@@ -41,6 +41,12 @@ TEST(DomainNames, GetThePidWhereThereIsNoUuid) {
               ElementsAre("web@aaaaaaaa", "web@72"));
 }
 
+TEST(DomainNames, AreValidWhateverStandsForAUuid) {
+  EXPECT_THAT(DomainNames().assign({{"web", "a\u00e9\u00e9\u00e9\u00e9", 1, 1},
+                                    {"web", "cd", 2, 2}}),
+              ElementsAre("web@a\u00e9\u00e9\u00e9\ufffd", "web@cd"));
+}
+
 TEST(DomainNames, TakeAShortUuidWhole) {
   EXPECT_THAT(DomainNames().assign({{"web", "ab", 1, 1}, {"web", "cd", 2, 2}}),
               ElementsAre("web@ab", "web@cd"));

@@ -135,6 +135,17 @@ TEST(VmTotals, OfARoleBeginAtZeroWhateverItsThreadsGotBefore) {
   EXPECT_THAT(totals.finish_pass(), ElementsAre(Time(kWorker, 7, 7)));
 }
 
+// The thread that a new program runs on keeps number and start, not figures.
+TEST(VmTotals, DoNotFallWhereTheKernelsFiguresDo) {
+  VmTotals totals = after_the_first_pass();
+  totals.vcpu(0, kFirst, figures(100));
+  EXPECT_EQ(totals.vcpu(0, kFirst, figures(3)).run_ns, 103U);
+  EXPECT_EQ(totals.vcpu(0, kFirst, figures(5)).run_ns, 105U);
+  totals.role(kWorker, kSecond, figures(100));
+  totals.role(kWorker, kSecond, figures(3));
+  EXPECT_THAT(totals.finish_pass(), ElementsAre(Time(kWorker, 103, 103)));
+}
+
 TEST(VmTotals, KnowWhoCarriesAVcpu) {
   VmTotals totals;
   EXPECT_FALSE(totals.carries(0, kFirst));

@@ -56,5 +56,11 @@ TEST(CpuList, RefusesGarbage) {
   }
 }
 
+TEST(CpuList, IsMalformedWhereItRepeatsItselfWithoutEnd) {
+  std::string text = "0-65535";
+  for (int i = 0; i < 1000; ++i) text += ",0-65535";
+  EXPECT_FALSE(parse_cpu_list(text));
+}
+
 }  // namespace
 }  // namespace vcpu
