@@ -5,6 +5,7 @@ import pathlib
 import pwd
 import signal
 import socket
+import subprocess
 import time
 import unittest
 
@@ -54,6 +55,23 @@ class Privileges(unittest.TestCase):
             status = status_of(exporter.pid)
             self.assertEqual((status["CapEff"], status["NoNewPrivs"]), ("0" * 16, "1"))
             self.assertEqual(status["Uid"].split()[0], str(user.pw_uid))
+
+    def test_where_no_thread_is_left_to_listen_it_says_so_and_ends(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root: other processes of this user count as well")
+        # A user of nobody's, as the limit is counted per user.
+        limited = subprocess.run(
+            ["setpriv", "--reuid=64321", "--regid=64321", "--clear-groups", "bash", "-c", "ulimit -u 100; exec \"$0\" \"$@\"",
+             program.exporter_path(), "--no-libvirt", "--log.level=error", "--web.listen-address=127.0.0.1:0"],
+            capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(limited.returncode, 1, limited)
+        self.assertRegex(limited.stderr, "^vcpu_exporter: cannot listen: too few threads are allowed; raise .*\n$")
+
+    def test_closed_standard_descriptors_are_no_sockets(self):
+        closed = ("sh", "-c", "exec \"$0\" \"$@\" <&- >&-")
+        with Exporter(under=closed) as exporter:
+            for fd in (0, 1):
+                self.assertEqual(os.readlink(f"/proc/{exporter.pid}/fd/{fd}"), "/dev/null")
 
     def test_the_child_that_asks_libvirt_has_no_rights_either_and_ends_with_it(self):
         with Exporter() as exporter:
