@@ -125,7 +125,7 @@ std::optional<Parsed> ProcfsTaskReader::read(
     const auto& error = done.error();
     if (!is_gone(error)) {
       source.missing_reason = error.code.message();
-    } else if (lives(directory, tid)) {
+    } else if (source.missing_reason.empty() && lives(directory, tid)) {
       source.missing_reason = "not offered by this kernel";
     }
     if (!is_gone(error) && !is_refused(error)) said.problem(error.message());

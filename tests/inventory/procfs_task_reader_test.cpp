@@ -38,6 +38,16 @@ class ProcfsReader : public testing::Test {
     return *reader_.processes(said_);
   }
 
+  // Of threads 100, 101 and 102, the last of which ran for 9 ns.
+  void expect_only_schedstat_of_101_lost() {
+    const auto tasks = read(100);
+    ASSERT_EQ(tasks.size(), 3U);
+    EXPECT_FALSE(tasks[1].sched);
+    EXPECT_EQ(tasks[2].sched->run_ns, 9U);
+    EXPECT_THAT(said_.problems(),
+                ElementsAre(HasSubstr("/100/task/101/schedstat")));
+  }
+
   ProcTree tree_;
   ProcfsTaskReader reader_;
   Families said_;
@@ -120,12 +130,7 @@ TEST_F(ProcfsReader, SaysGarbageAndGoesOn) {
       .thread(101, "a", {})
       .thread(102, "b", {.run = 9})
       .file(101, "schedstat", "no numbers here");
-  const auto tasks = read(100);
-  ASSERT_EQ(tasks.size(), 3U);
-  EXPECT_FALSE(tasks[1].sched);
-  EXPECT_EQ(tasks[2].sched->run_ns, 9U);
-  EXPECT_THAT(said_.problems(),
-              ElementsAre(HasSubstr("/100/task/101/schedstat")));
+  expect_only_schedstat_of_101_lost();
 }
 
 TEST_F(ProcfsReader, TakesAnEmptyTextForAThreadThatJustEnded) {
@@ -190,12 +195,7 @@ TEST_F(ProcfsReader, SaysAnUnreadableThreadAndGoesOn) {
   // Neither gone nor refused, and true for root as well.
   std::filesystem::create_symlink("schedstat",
                                   tree_.proc("100/task/101/schedstat"));
-  const auto tasks = read(100);
-  ASSERT_EQ(tasks.size(), 3U);
-  EXPECT_FALSE(tasks[1].sched);
-  EXPECT_EQ(tasks[2].sched->run_ns, 9U);
-  EXPECT_THAT(said_.problems(),
-              ElementsAre(HasSubstr("/100/task/101/schedstat")));
+  expect_only_schedstat_of_101_lost();
 }
 
 TEST_F(ProcfsReader, SaysWhenTheFirstProcessIsListedButRefused) {
