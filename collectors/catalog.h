@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "collectors/base/roots.h"
 #include "collectors/collector.h"
+#include "collectors/options.h"
 
 namespace vcpu {
 
@@ -16,16 +16,16 @@ struct CatalogEntry {
   std::string_view name;
   bool enabled_by_default;
   std::string_view help;  // One line, for --help and the README.
-  std::unique_ptr<Collector> (*make)(const Roots& roots);
+  std::unique_ptr<Collector> (*make)(const CollectorOptions& options);
 };
 
 const std::vector<CatalogEntry>& catalog();
 
-std::unique_ptr<Collector> make_domain(const Roots& roots);
-std::unique_ptr<Collector> make_sched(const Roots& roots);
-std::unique_ptr<Collector> make_threads(const Roots& roots);
-std::unique_ptr<Collector> make_density(const Roots& roots);
-std::unique_ptr<Collector> make_host(const Roots& roots);
-std::unique_ptr<Collector> make_libvirt(const Roots& roots);
+std::unique_ptr<Collector> make_domain(const CollectorOptions& options);
+std::unique_ptr<Collector> make_sched(const CollectorOptions& options);
+std::unique_ptr<Collector> make_threads(const CollectorOptions& options);
+std::unique_ptr<Collector> make_density(const CollectorOptions& options);
+std::unique_ptr<Collector> make_host(const CollectorOptions& options);
+std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options);
 
 }  // namespace vcpu

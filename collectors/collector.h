@@ -10,6 +10,13 @@
 //   - An Error returned drops all this collector emitted, and its success is 0.
 // Constructors do no I/O. Calls are never concurrent. Nothing on this path may
 // wait for a VM, for libvirt, or for the network.
+//
+// open() comes once, before the first collect() and before any right is given
+// up, to collectors that are enabled at start: what needs rights (an eBPF
+// program) is opened there and read later. What cannot be opened is no failure:
+// collect() says with source() what is missing. close() lets go of it all, when
+// the collector is switched off while running; collect() may still come, and
+// says that it takes a restart.
 #pragma once
 
 #include <string_view>
@@ -24,6 +31,8 @@ class Collector {
  public:
   virtual ~Collector() = default;
   virtual std::string_view name() const = 0;
+  virtual void open() {}
+  virtual void close() {}
   virtual Result<void> collect(const Snapshot& snapshot,
                                Families& families) = 0;
 };

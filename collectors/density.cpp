@@ -110,7 +110,7 @@ class Density final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_density(const Roots& /*roots*/) {
+std::unique_ptr<Collector> make_density(const CollectorOptions& /*options*/) {
   return std::make_unique<Density>();
 }
 

@@ -50,7 +50,7 @@ class Domain final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_domain(const Roots& /*roots*/) {
+std::unique_ptr<Collector> make_domain(const CollectorOptions& /*options*/) {
   return std::make_unique<Domain>();
 }
 

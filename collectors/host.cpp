@@ -80,8 +80,8 @@ class Host final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_host(const Roots& roots) {
-  return std::make_unique<Host>(roots);
+std::unique_ptr<Collector> make_host(const CollectorOptions& options) {
+  return std::make_unique<Host>(options.roots);
 }
 
 }  // namespace vcpu

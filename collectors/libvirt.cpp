@@ -72,7 +72,7 @@ class Libvirt final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_libvirt(const Roots& /*roots*/) {
+std::unique_ptr<Collector> make_libvirt(const CollectorOptions& /*options*/) {
   return std::make_unique<Libvirt>();
 }
 

@@ -98,7 +98,7 @@ class Sched final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_sched(const Roots& /*roots*/) {
+std::unique_ptr<Collector> make_sched(const CollectorOptions& /*options*/) {
   return std::make_unique<Sched>();
 }
 

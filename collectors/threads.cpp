@@ -33,7 +33,7 @@ class Threads final : public Collector {
 
 }  // namespace
 
-std::unique_ptr<Collector> make_threads(const Roots& /*roots*/) {
+std::unique_ptr<Collector> make_threads(const CollectorOptions& /*options*/) {
   return std::make_unique<Threads>();
 }
 

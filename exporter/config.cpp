@@ -210,6 +210,18 @@ std::string assign_libvirt_uri(Config& config, const Values& values) {
   return assign_nonempty(config.libvirt_uri, values.front(), "qemu:///system");
 }
 
+std::string assign_ebpf(Config& config, const Values& values) {
+  return assign_switch(config.ebpf_enabled, values.front());
+}
+
+std::string assign_runqueue_per_vcpu(Config& config, const Values& values) {
+  return assign_switch(config.runqueue.per_vcpu, values.front());
+}
+
+std::string assign_runqueue_culprits(Config& config, const Values& values) {
+  return assign_switch(config.runqueue.culprits, values.front());
+}
+
 std::string assign_user(Config& config, const Values& values) {
   return assign_text(config.user, values.front());
 }
@@ -458,6 +470,16 @@ const std::vector<Setting>& settings() {
       {"libvirt", "uri", Type::kText, "libvirt.uri", "URI",
        "libvirt to ask, read-only (default: qemu:///system)",
        assign_libvirt_uri},
+      {"ebpf", "enabled", Type::kSwitch, "ebpf", "",
+       "Load eBPF programs where the kernel and our rights allow it (default: "
+       "yes)",
+       assign_ebpf},
+      {"runqueue", "per_vcpu", Type::kSwitch, "collector.runqueue.per-vcpu", "",
+       "A latency histogram per vCPU as well (default: no)",
+       assign_runqueue_per_vcpu},
+      {"runqueue", "culprits", Type::kSwitch, "collector.runqueue.culprits", "",
+       "Who took the time that vCPUs waited for (default: yes)",
+       assign_runqueue_culprits},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

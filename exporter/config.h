@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/options.h"
 
 namespace vcpu {
 
@@ -40,6 +41,8 @@ struct Config {
   LogFormat log_format = LogFormat::kLogfmt;
   bool libvirt_enabled = true;
   std::string libvirt_uri = "qemu:///system";
+  bool ebpf_enabled = true;
+  RunqueueOptions runqueue;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
   std::string user;  // To run as when started as root; empty: see privileges.h.
 };

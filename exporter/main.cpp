@@ -67,8 +67,9 @@ Scrape make_scrape(const Config& config,
       CommandLines(config.roots), [libvirt] { return libvirt->view(); },
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
+  const CollectorOptions options{config.roots, config.runqueue};
   for (const CatalogEntry& entry : catalog())
-    collectors.push_back(entry.make(config.roots));
+    collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
           std::move(collectors)};
 }
@@ -113,10 +114,14 @@ void start_libvirt(const Config& config, LibvirtCache& libvirt) {
 
 int print_once(const Config& config) {
   const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  auto scrape = make_scrape(config, libvirt, kPatienceOnce);
+  scrape.open(enabled_collectors(config));
+  const auto dropped = drop_privileges(config.user);
+  if (!dropped.error.empty()) return fail(dropped.error);
   start_libvirt(config, *libvirt);
   if (config.libvirt_enabled) libvirt->wait_for_answer(seconds(3));
-  ScrapeService service(make_scrape(config, libvirt, kPatienceOnce),
-                        service_options(config), make_registry());
+  ScrapeService service(std::move(scrape), service_options(config),
+                        make_registry());
   const auto page =
       service.scrape({service.enabled_collectors(),
                       std::chrono::steady_clock::now() + kDeadlineOnce});
@@ -199,15 +204,16 @@ void log_listening(const Config& config, const std::vector<int>& ports) {
 int serve(const Options& options, const Config& config, const WebConfig& web) {
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
+  // Shared with the scrape, whose thread outlives us where it hangs.
+  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
+  scrape.open(enabled_collectors(config));
   const auto dropped = drop_privileges(config.user);
   if (!dropped.error.empty()) return fail(dropped.error);
 
   const auto registry = make_registry();
-  // Shared with the scrape, whose thread outlives us where it hangs.
-  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
   start_libvirt(config, *libvirt);
-  ScrapeService service(make_scrape(config, libvirt, Inventory::kPatience),
-                        service_options(config), registry);
+  ScrapeService service(std::move(scrape), service_options(config), registry);
   Reloader reloader(options, config, *registry, [&](const Config& changed) {
     service.set_enabled(enabled_collectors(changed));
     configure_log(changed.log_level, changed.log_format);
@@ -262,8 +268,6 @@ int run(int argc, char** argv) {
   configure_log(config.log_level, config.log_format);
   if (options.mode == RunMode::kServe)
     return serve(options, config, std::get<WebConfig>(web));
-  const auto dropped = drop_privileges(config.user);
-  if (!dropped.error.empty()) return fail(dropped.error);
   return print_once(config);
 }
 

@@ -21,7 +21,9 @@ auto fixed(const Config& config) {
   return std::tie(config.listen_addresses, config.telemetry_path,
                   config.max_requests, config.web_config_file,
                   config.roots.proc, config.roots.sys, config.libvirt_enabled,
-                  config.libvirt_uri, config.max_series, config.user);
+                  config.libvirt_uri, config.ebpf_enabled,
+                  config.runqueue.per_vcpu, config.runqueue.culprits,
+                  config.max_series, config.user);
 }
 
 }  // namespace

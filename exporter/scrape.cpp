@@ -27,6 +27,16 @@ Scrape::Scrape(TakeSnapshot take,
       collectors_(std::move(collectors)),
       now_(std::move(now)) {}
 
+void Scrape::open(const std::set<std::string>& enabled) {
+  for (const auto& collector : collectors_)
+    if (enabled.contains(std::string(collector->name()))) collector->open();
+}
+
+void Scrape::close_all_but(const std::set<std::string>& enabled) {
+  for (const auto& collector : collectors_)
+    if (!enabled.contains(std::string(collector->name()))) collector->close();
+}
+
 template <typename Step>
 Part Scrape::run_part(std::string name, Step&& step) {
   const auto begin = now_();

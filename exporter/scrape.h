@@ -46,6 +46,12 @@ class Scrape {
   Scrape(TakeSnapshot take, std::vector<std::unique_ptr<Collector>> collectors,
          Now now = Clock::now);
 
+  // Before any right is given up: opens the collectors that are enabled.
+  void open(const std::set<std::string>& enabled);
+
+  // Closes all others; from the thread that runs.
+  void close_all_but(const std::set<std::string>& enabled);
+
   // Runs the inventory and those collectors whose names are wanted; hands each
   // part over as it is finished, in the order of the catalog.
   ScrapeTotals run(const std::set<std::string>& wanted,

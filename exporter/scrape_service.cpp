@@ -52,6 +52,7 @@ struct ScrapeService::Shared {
   std::mutex mutex;
   std::condition_variable changed;
   std::set<std::string> enabled;
+  bool enabled_changed = false;
   std::deque<std::shared_ptr<Run>> queue;
   std::vector<std::shared_ptr<Run>> in_flight;
   std::vector<Part> last_parts;
@@ -151,8 +152,18 @@ void ScrapeService::work(const std::shared_ptr<Shared>& shared) {
   std::unique_lock lock(shared->mutex);
   while (true) {
     shared->changed.wait(
-        lock, [&] { return shared->stop || !shared->queue.empty(); });
+        lock, [&] {
+          return shared->stop || shared->enabled_changed ||
+                 !shared->queue.empty();
+        });
     if (shared->stop) break;
+    if (std::exchange(shared->enabled_changed, false)) {
+      const auto enabled = shared->enabled;
+      lock.unlock();
+      shared->scrape.close_all_but(enabled);
+      lock.lock();
+      continue;
+    }
     const auto run = shared->queue.front();
     shared->queue.pop_front();
     ++shared->runs;
@@ -214,6 +225,8 @@ std::vector<std::string> ScrapeService::known_collectors() const {
 void ScrapeService::set_enabled(std::set<std::string> enabled) {
   const std::lock_guard lock(shared_->mutex);
   shared_->enabled = std::move(enabled);
+  shared_->enabled_changed = true;
+  shared_->changed.notify_all();
 }
 
 std::uint64_t ScrapeService::runs() const {

@@ -22,7 +22,7 @@ class Host : public testing::Test {
  protected:
   void SetUp() override {
     if (::sysconf(_SC_CLK_TCK) != 100) GTEST_SKIP() << "USER_HZ is not 100";
-    host_ = make_host(tree_.roots());
+    host_ = make_host({.roots = tree_.roots()});
   }
 
   std::vector<std::string> collect(const std::string& stat) {

@@ -118,7 +118,7 @@ class GoldenHost {
     std::set<std::string> wanted;
     std::vector<std::string> expected{Scrape::kInventory};
     for (const CatalogEntry& entry : catalog()) {
-      collectors.push_back(entry.make(tree_.roots()));
+      collectors.push_back(entry.make({.roots = tree_.roots()}));
       wanted.emplace(entry.name);
       expected.emplace_back(entry.name);
     }

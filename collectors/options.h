@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the configuration may tell the collectors; exporter/config.cpp has the
+// flags and the keys.
+#pragma once
+
+#include "collectors/base/roots.h"
+
+namespace vcpu {
+
+struct RunqueueOptions {
+  bool per_vcpu = false;  // A histogram per vCPU, not only per VM.
+  bool culprits = true;   // Who took the time; else the histogram alone.
+};
+
+struct CollectorOptions {
+  Roots roots;
+  RunqueueOptions runqueue;
+};
+
+}  // namespace vcpu
