@@ -73,15 +73,15 @@ FamiliesPage::FamiliesPage(
 }
 
 void FamiliesPage::show(const Family& family, std::int64_t& left) {
-  const auto size = static_cast<std::int64_t>(family.size());
-  if (size <= left) {
+  const auto series = static_cast<std::int64_t>(family.series());
+  if (series <= left) {
     shown_.push_back(&family);
-    left -= size;
+    left -= series;
     return;
   }
   auto shortened = std::make_unique<Family>(family);
   shortened->truncate(static_cast<std::size_t>(left));
-  dropped_ += size - left;
+  dropped_ += series - static_cast<std::int64_t>(shortened->series());
   left = 0;
   shown_.push_back(shortened.get());
   cut_.push_back(std::move(shortened));

@@ -28,8 +28,9 @@ std::map<std::string, std::string> merged_sources(
 std::shared_ptr<const Families> scrape_families(
     const std::vector<Part>& parts, const std::vector<std::string>& expected);
 
-// A Page of what was measured, at most `max_series` samples, the rest being cut
-// off and counted; and of `about`, which is never cut.
+// A Page of what was measured, at most `max_series` series, the rest being cut
+// off and counted; and of `about`, which is never cut. A histogram is there as
+// a whole or not at all.
 class FamiliesPage final : public Page {
  public:
   FamiliesPage(std::vector<std::shared_ptr<const Families>> measured,

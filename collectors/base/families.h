@@ -3,8 +3,9 @@
 // Families: what a collector says. The only way to emit a sample.
 //
 // A family is one metric name with its HELP and TYPE; a sample is a set of
-// labels and a value. Values are raw: counters as the kernel counts them, base
-// units (seconds, bytes, ratios), no rates and no timestamps.
+// labels and a value or, in a family of histograms, a count for each bucket.
+// Values are raw: counters as the kernel counts them, base units (seconds,
+// bytes, ratios), no rates and no timestamps.
 //
 // They are built afresh on every scrape, in the order of the code, so a VM that
 // is gone leaves nothing behind. Not thread-safe: one scrape, one thread.
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,36 +42,60 @@ class LabelSet {
   std::string text_;
 };
 
-enum class MetricType : std::uint8_t { kCounter, kGauge };
+enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram };
 
 class Family {
  public:
+  // Looks into the family: good until something is added.
   struct Sample {
-    std::string_view labels;  // As LabelSet::text(); lives as long as Family.
-    double value;
+    std::string_view labels;                // As LabelSet::text().
+    double value;                           // Of a histogram: the sum.
+    std::span<const std::uint64_t> counts;  // As add_histogram(), else empty.
   };
 
-  Family(std::string name, std::string help, MetricType type);
+  // `bounds`: as Families::histogram(); none for the other types.
+  Family(std::string name, std::string help, MetricType type,
+         std::vector<double> bounds = {});
 
   void add(const LabelSet& labels, double value);
+
+  // How many observations fell into each bucket (NOT cumulative), one count
+  // more than there are bounds, the last for what is above them all; and the
+  // sum of what was observed, in the base unit. Throws std::invalid_argument
+  // for another number of counts.
+  void add_histogram(const LabelSet& labels,
+                     std::span<const std::uint64_t> counts, double sum);
 
   const std::string& name() const { return name_; }
   const std::string& help() const { return help_; }
   MetricType type() const { return type_; }
+  const std::vector<double>& bounds() const { return bounds_; }
   std::size_t size() const { return samples_.size(); }
   Sample sample(std::size_t index) const;
-  void truncate(std::size_t size);  // Keeps the first `size` samples.
+
+  // What the samples are to Prometheus: of a histogram, each bucket, the sum
+  // and the count is a series.
+  std::size_t series() const { return size() * series_per_sample(); }
+  // Keeps the first samples, as many as make up at most so many series.
+  void truncate(std::size_t series);
 
  private:
   struct Stored {
     std::size_t labels_end;
     double value;
   };
+  void append(const LabelSet& labels, std::span<const std::uint64_t> counts,
+              double value);
+  std::size_t counts_per_sample() const;
+  std::size_t series_per_sample() const;
+
   std::string name_;
   std::string help_;
   MetricType type_;
+  std::vector<double> bounds_;
   std::string labels_;  // All samples' labels, one after the other.
   std::vector<Stored> samples_;
+  std::vector<std::uint64_t> counts_;  // All samples' counts, likewise.
 };
 
 class Families {
@@ -78,6 +104,10 @@ class Families {
   // is not printed.
   Family& counter(std::string_view name, std::string_view help);
   Family& gauge(std::string_view name, std::string_view help);
+  // `bounds` are the buckets' inclusive upper bounds: ascending, none negative,
+  // without +Inf, whose bucket every histogram has.
+  Family& histogram(std::string_view name, std::string_view help,
+                    std::span<const double> bounds);
 
   // Says of a source (a kernel file, libvirt) that it can be read, or why not:
   // an empty reason means available. Becomes vcpu_source_available; the reason

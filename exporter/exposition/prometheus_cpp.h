@@ -19,7 +19,8 @@ namespace vcpu {
 std::vector<prometheus::MetricFamily> to_prometheus(
     const std::deque<Family>& families);
 
-// Counters and gauges only; other types are left out.
+// Counters, gauges and histograms; left out are other types, and histograms
+// whose bounds are not those of the first in their family.
 void add_from_prometheus(const std::vector<prometheus::MetricFamily>& from,
                          Families& families);
 

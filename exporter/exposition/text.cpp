@@ -35,20 +35,107 @@ void append_help(std::string& text, std::string_view help, TextFormat format) {
   }
 }
 
+std::string_view type_name(MetricType type) {
+  switch (type) {
+    case MetricType::kCounter:
+      return "counter";
+    case MetricType::kGauge:
+      return "gauge";
+    case MetricType::kHistogram:
+      return "histogram";
+  }
+  return "";
+}
+
 void append_head(std::string& text, const Family& family, TextFormat format) {
   const auto name = family_name(family, format);
   text.append("# HELP ").append(name).append(" ");
   append_help(text, family.help(), format);
-  text.append("\n# TYPE ").append(name);
-  text += family.type() == MetricType::kCounter ? " counter\n" : " gauge\n";
+  text.append("\n# TYPE ").append(name).append(" ");
+  text.append(type_name(family.type())).append("\n");
 }
 
-template <typename Number>
-void append_digits(std::string& text, Number value) {
+// As std::to_chars writes a number, given a format or none.
+template <typename Number, typename... Format>
+void append_digits(std::string& text, Number value, Format... format) {
   std::array<char, 32> digits;
-  const auto [end, error] =
-      std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  const auto [end, error] = std::to_chars(
+      digits.data(), digits.data() + digits.size(), value, format...);
   text.append(digits.data(), end);
+}
+
+// OpenMetrics, "Canonical Numbers": a label's number is text to most of its
+// readers, so it is to be the same everywhere, as Go's %g and never an integer.
+void append_canonical(std::string& text, double value) {
+  const bool plain = value == 0 || (value >= 1e-4 && value < 1e6);
+  append_digits(
+      text, value,
+      plain ? std::chars_format::fixed : std::chars_format::scientific);
+  if (plain && value == std::trunc(value)) text += ".0";
+}
+
+// The label by which the buckets of a histogram differ, one text per bucket.
+std::vector<std::string> bucket_labels(const std::vector<double>& bounds,
+                                       TextFormat format) {
+  std::vector<std::string> labels;
+  for (const double bound : bounds) {
+    auto& label = labels.emplace_back("le=\"");
+    if (format == TextFormat::kOpenMetrics) {
+      append_canonical(label, bound);
+    } else {
+      append_number(label, bound);
+    }
+    label += '"';
+  }
+  labels.emplace_back("le=\"+Inf\"");
+  return labels;
+}
+
+// `name_suffix{labels,le} `, what a line has before its value.
+void append_series(std::string& text, std::string_view name,
+                   std::string_view suffix, std::string_view labels,
+                   std::string_view le = {}) {
+  text.append(name).append(suffix);
+  if (!labels.empty() || !le.empty()) {
+    text.append("{").append(labels);
+    if (!labels.empty() && !le.empty()) text += ',';
+    text.append(le).append("}");
+  }
+  text += ' ';
+}
+
+void append_values(std::string& text, const Family& family) {
+  for (std::size_t i = 0; i < family.size(); ++i) {
+    const auto sample = family.sample(i);
+    append_series(text, family.name(), "", sample.labels);
+    append_number(text, sample.value);
+    text += '\n';
+  }
+}
+
+void append_histogram(std::string& text, std::string_view name,
+                      const Family::Sample& sample,
+                      const std::vector<std::string>& bucket_labels) {
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < bucket_labels.size(); ++i) {
+    count += sample.counts[i];
+    append_series(text, name, "_bucket", sample.labels, bucket_labels[i]);
+    append_digits(text, count);
+    text += '\n';
+  }
+  append_series(text, name, "_sum", sample.labels);
+  append_number(text, sample.value);
+  text += '\n';
+  append_series(text, name, "_count", sample.labels);
+  append_digits(text, count);
+  text += '\n';
+}
+
+void append_histograms(std::string& text, const Family& family,
+                       TextFormat format) {
+  const auto labels = bucket_labels(family.bounds(), format);
+  for (std::size_t i = 0; i < family.size(); ++i)
+    append_histogram(text, family.name(), family.sample(i), labels);
 }
 
 }  // namespace
@@ -72,13 +159,10 @@ std::string render(const std::vector<const Family*>& families,
   for (const Family* const family : families) {
     if (family->size() == 0) continue;
     append_head(text, *family, format);
-    for (std::size_t i = 0; i < family->size(); ++i) {
-      const auto [labels, value] = family->sample(i);
-      text += family->name();
-      if (!labels.empty()) text.append("{").append(labels).append("}");
-      text += ' ';
-      append_number(text, value);
-      text += '\n';
+    if (family->type() == MetricType::kHistogram) {
+      append_histograms(text, *family, format);
+    } else {
+      append_values(text, *family);
     }
   }
   if (format == TextFormat::kOpenMetrics) text += "# EOF\n";

@@ -14,7 +14,8 @@
 
 namespace vcpu {
 
-// A family without samples is left out: absent is not zero.
+// A family without samples is left out: absent is not zero. The bounds of a
+// histogram's buckets are written as each format wants: le="1", le="1.0".
 std::string render(const std::vector<const Family*>& families,
                    TextFormat format);
 

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <stdexcept>
+
 namespace vcpu {
 namespace {
 
@@ -91,16 +94,77 @@ TEST(Family, TruncatedBeyondItsEndStaysWhole) {
   EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
 }
 
+// Two buckets and +Inf's: five series for each.
+Family histogram() {
+  return {"wait_seconds", "Wait.", MetricType::kHistogram, {0.5, 1}};
+}
+
+TEST(Histogram, IsGivenBackAsItWasAdded) {
+  Family family = histogram();
+  family.add_histogram({{"domain", "a"}}, std::array{1UL, 2UL, 3UL}, 4.5);
+  family.add_histogram({}, std::array{0UL, 0UL, 0UL}, 0);
+  EXPECT_THAT(family.bounds(), ElementsAre(0.5, 1));
+  ASSERT_EQ(family.size(), 2U);
+  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
+  EXPECT_EQ(family.sample(0).value, 4.5);
+  EXPECT_THAT(family.sample(0).counts, ElementsAre(1, 2, 3));
+  EXPECT_EQ(family.sample(1).labels, "");
+  EXPECT_EQ(family.sample(1).value, 0);
+  EXPECT_THAT(family.sample(1).counts, ElementsAre(0, 0, 0));
+}
+
+TEST(Histogram, IsASeriesPerBucketAndTwo) {
+  Family family = histogram();
+  EXPECT_EQ(family.series(), 0U);
+  family.add_histogram({{"domain", "a"}}, std::array{1UL, 2UL, 3UL}, 4);
+  family.add_histogram({{"domain", "b"}}, std::array{0UL, 0UL, 0UL}, 0);
+  EXPECT_EQ(family.series(), 10U);
+}
+
+TEST(Histogram, IsNeverCutInHalf) {
+  Family family = histogram();
+  family.add_histogram({{"domain", "a"}}, std::array{1UL, 2UL, 3UL}, 4);
+  family.add_histogram({{"domain", "b"}}, std::array{5UL, 6UL, 7UL}, 8);
+  family.truncate(10);
+  EXPECT_EQ(family.series(), 10U);
+  family.truncate(9);
+  EXPECT_EQ(family.series(), 5U);
+  family.add_histogram({{"domain", "c"}}, std::array{7UL, 8UL, 9UL}, 10);
+  ASSERT_EQ(family.size(), 2U);
+  EXPECT_EQ(family.sample(1).labels, "domain=\"c\"");
+  EXPECT_THAT(family.sample(1).counts, ElementsAre(7, 8, 9));
+  family.truncate(4);
+  EXPECT_EQ(family.series(), 0U);
+}
+
+TEST(Histogram, NeedsACountForEachBucket) {
+  Family family = histogram();
+  EXPECT_THROW(family.add_histogram({}, std::array{1UL, 2UL}, 3),
+               std::invalid_argument);
+  EXPECT_THROW(family.add_histogram({}, std::array{1UL, 2UL, 3UL, 4UL}, 5),
+               std::invalid_argument);
+  EXPECT_THROW(family.add({}, 1), std::invalid_argument);
+  Family gauge("vcpu_up", "Whether.", MetricType::kGauge);
+  EXPECT_THROW(gauge.add_histogram({}, std::array{1UL}, 1),
+               std::invalid_argument);
+  EXPECT_EQ(family.size() + gauge.size(), 0U);
+}
+
 TEST(Families, KeepTheOrderOfTheCode) {
   Families said;
   said.counter("vcpu_b_total", "B.");
   said.gauge("vcpu_a", "A.");
-  ASSERT_THAT(said.families(), SizeIs(2));
+  said.histogram("vcpu_c_seconds", "C.", std::array{0.5, 1.0});
+  ASSERT_THAT(said.families(), SizeIs(3));
   EXPECT_EQ(said.families()[0].name(), "vcpu_b_total");
   EXPECT_EQ(said.families()[0].help(), "B.");
   EXPECT_EQ(said.families()[0].type(), MetricType::kCounter);
   EXPECT_EQ(said.families()[1].name(), "vcpu_a");
   EXPECT_EQ(said.families()[1].type(), MetricType::kGauge);
+  EXPECT_EQ(said.families()[2].name(), "vcpu_c_seconds");
+  EXPECT_EQ(said.families()[2].help(), "C.");
+  EXPECT_EQ(said.families()[2].type(), MetricType::kHistogram);
+  EXPECT_THAT(said.families()[2].bounds(), ElementsAre(0.5, 1));
 }
 
 TEST(Families, ReferencesStayGoodWhileMoreAreAdded) {

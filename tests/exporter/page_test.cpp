@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/support/text_of.h"
 
 namespace vcpu {
@@ -15,6 +17,15 @@ std::shared_ptr<const Families> numbers(const char* name, int count) {
   auto families = std::make_shared<Families>();
   auto& family = families->gauge(name, "Numbers.");
   for (int i = 0; i < count; ++i) family.add({{"i", std::to_string(i)}}, i);
+  return families;
+}
+
+// Histograms of four series each.
+std::shared_ptr<const Families> histograms(const char* name, int count) {
+  auto families = std::make_shared<Families>();
+  auto& family = families->histogram(name, "Waits.", std::array{1.0});
+  for (int i = 0; i < count; ++i)
+    family.add_histogram({{"i", std::to_string(i)}}, std::array{2UL, 3UL}, 9);
   return families;
 }
 
@@ -43,6 +54,23 @@ TEST(Page, CutsWhatIsOverTheLimitAndCountsIt) {
   EXPECT_EQ(text(page),
             "# HELP a Numbers.\n# TYPE a gauge\na{i=\"0\"} 0\na{i=\"1\"} 1\n"
             "# HELP b Numbers.\n# TYPE b gauge\nb{i=\"0\"} 0\nb{i=\"1\"} 1\n");
+}
+
+TEST(Page, CutsNoHistogramInHalfAndCountsItsSeries) {
+  const FamiliesPage page(
+      {numbers("a", 1), histograms("h", 2), numbers("b", 1)}, 8, {});
+  EXPECT_EQ(page.dropped(), 5);
+  EXPECT_EQ(text(page),
+            "# HELP a Numbers.\n# TYPE a gauge\na{i=\"0\"} 0\n"
+            "# HELP h Waits.\n# TYPE h histogram\n"
+            "h_bucket{i=\"0\",le=\"1\"} 2\nh_bucket{i=\"0\",le=\"+Inf\"} 5\n"
+            "h_sum{i=\"0\"} 9\nh_count{i=\"0\"} 5\n");
+}
+
+TEST(Page, HasRoomForAsManySeriesAsItsHistogramsHave) {
+  const FamiliesPage page({histograms("h", 2), numbers("b", 1)}, 9, {});
+  EXPECT_EQ(page.dropped(), 0);
+  EXPECT_THAT(text(page), testing::EndsWith("\nb{i=\"0\"} 0\n"));
 }
 
 TEST(Page, NeverCutsWhatItSaysAboutItself) {

@@ -6,11 +6,12 @@
 #include <gtest/gtest.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <sstream>
 
 #include "collectors/catalog.h"
 #include "exporter/exposition/prometheus_cpp.h"
@@ -19,6 +20,7 @@
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
 #include "tests/support/proc_tree.h"
+#include "tests/support/text_of.h"
 
 namespace vcpu {
 namespace {
@@ -138,6 +140,10 @@ class GoldenHost {
     families_.push_back(registry_families());
   }
 
+  void also(std::shared_ptr<const Families> families) {
+    families_.push_back(std::move(families));
+  }
+
   std::string text(TextFormat format) const {
     return *FamiliesPage(families_, 1'000'000, {}).body(format, false);
   }
@@ -193,18 +199,25 @@ std::pair<std::string, double> split_sample(const std::string& line) {
   return {line.substr(0, space), std::stod(line.substr(space + 1))};
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
+std::shared_ptr<const Families> histograms() {
+  auto families = std::make_shared<Families>();
+  auto& waits = families->histogram("wait_seconds", "Wait; from the test.",
+                                    std::array{1e-06, 0.25, 1.0, 1e6});
+  waits.add_histogram({{"domain", "q\"b\\n\n"}},
+                      std::array{1UL, 0UL, 2UL, 3UL, 4UL}, 1e7 / 3);
+  waits.add_histogram({}, std::array{0UL, 0UL, 0UL, 0UL, 0UL}, 0);
+  return families;
 }
 
 TEST(Golden, EqualsWhatPrometheusCppMakesOfTheSameFamilies) {
-  const GoldenHost host;
-  const auto ours = lines_of(host.text(TextFormat::kPrometheus));
-  const auto theirs = lines_of(
+  GoldenHost host;
+  host.also(histograms());
+  auto ours = lines_of(host.text(TextFormat::kPrometheus));
+  auto theirs = lines_of(
       prometheus::TextSerializer().Serialize(host.in_prometheus_cpp()));
+  // Theirs has a histogram's buckets last.
+  std::sort(ours.begin(), ours.end());
+  std::sort(theirs.begin(), theirs.end());
   ASSERT_EQ(ours.size(), theirs.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
     if (ours[i].rfind('#', 0) == 0) {

@@ -3,6 +3,7 @@
 // What a collector said, as the text it becomes: what a test compares with.
 #pragma once
 
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,19 +12,23 @@
 
 namespace vcpu {
 
+inline std::string text_of(const Families& families, TextFormat format) {
+  std::vector<const Family*> all;
+  for (const Family& family : families.families()) all.push_back(&family);
+  return render(all, format);
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
 // The samples of all families, one line each, without HELP and TYPE.
 inline std::vector<std::string> samples_of(const Families& families) {
-  std::vector<std::string> lines;
-  for (const Family& family : families.families()) {
-    for (std::size_t i = 0; i < family.size(); ++i) {
-      const auto [labels, value] = family.sample(i);
-      std::string line = family.name();
-      if (!labels.empty()) line += "{" + std::string(labels) + "}";
-      line += ' ';
-      append_number(line, value);
-      lines.push_back(std::move(line));
-    }
-  }
+  auto lines = lines_of(text_of(families, TextFormat::kPrometheus));
+  std::erase_if(lines, [](const auto& line) { return line[0] == '#'; });
   return lines;
 }
 
