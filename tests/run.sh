@@ -85,7 +85,7 @@ build() { # build DIRECTORY FLAG...
 }
 
 lists=(deploy/packages.txt tests/packages.txt)
-[ "$what" = unit ] || lists+=(tests/live/packages.txt)
+[ "$what" = unit ] || lists+=(tests/live/packages.txt tests/lab/packages.txt)
 deploy/install_packages.sh "${lists[@]}" ||
   stop "Packages are missing; see above."
 
@@ -106,6 +106,7 @@ if [ "$what" = all ]; then
   script without_libvirt tests/without_libvirt_test.sh \
     build/without_libvirt/vcpu_exporter
   script live tests/live/test.sh build/tests/vcpu_exporter
+  script lab tests/lab/test.sh build/tests/vcpu_exporter
   script quickstart tests/quickstart_test.sh
 fi
 
