@@ -23,6 +23,7 @@ const std::vector<CatalogEntry>& catalog();
 
 std::unique_ptr<Collector> make_domain(const CollectorOptions& options);
 std::unique_ptr<Collector> make_sched(const CollectorOptions& options);
+std::unique_ptr<Collector> make_runqueue(const CollectorOptions& options);
 std::unique_ptr<Collector> make_threads(const CollectorOptions& options);
 std::unique_ptr<Collector> make_density(const CollectorOptions& options);
 std::unique_ptr<Collector> make_host(const CollectorOptions& options);

@@ -15,7 +15,8 @@ struct RunqueueOptions {
 
 struct CollectorOptions {
   Roots roots;
-  RunqueueOptions runqueue;
+  bool ebpf = true;  // Whether eBPF programs may be loaded.
+  RunqueueOptions runqueue = {};
 };
 
 }  // namespace vcpu

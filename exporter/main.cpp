@@ -67,7 +67,8 @@ Scrape make_scrape(const Config& config,
       CommandLines(config.roots), [libvirt] { return libvirt->view(); },
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
-  const CollectorOptions options{config.roots, config.runqueue};
+  const CollectorOptions options{config.roots, config.ebpf_enabled,
+                                 config.runqueue};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },

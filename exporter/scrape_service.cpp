@@ -151,11 +151,9 @@ void ScrapeService::stop() {
 void ScrapeService::work(const std::shared_ptr<Shared>& shared) {
   std::unique_lock lock(shared->mutex);
   while (true) {
-    shared->changed.wait(
-        lock, [&] {
-          return shared->stop || shared->enabled_changed ||
-                 !shared->queue.empty();
-        });
+    shared->changed.wait(lock, [&] {
+      return shared->stop || shared->enabled_changed || !shared->queue.empty();
+    });
     if (shared->stop) break;
     if (std::exchange(shared->enabled_changed, false)) {
       const auto enabled = shared->enabled;

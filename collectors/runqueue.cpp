@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/runqueue.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/bpf/runqueue_program.h"
+#include "collectors/catalog.h"
+#include "collectors/stolen_time.h"
+
+namespace vcpu {
+namespace {
+
+constexpr const char* kNotOpened =
+    "switched off at the start; restart to attach it";
+
+std::vector<double> bounds() {
+  std::vector<double> seconds;
+  for (int log = WAIT_FIRST_BOUND_LOG2;
+       log < WAIT_FIRST_BOUND_LOG2 + WAIT_BUCKETS - 1; ++log)
+    seconds.push_back(std::ldexp(1.0, log) / kNsPerSecond);
+  return seconds;
+}
+
+const char* kind_name(culprit_kind kind) {
+  constexpr std::array<const char*, CULPRIT_KINDS> names{
+      "unknown",      "idle",   "quota",    "irq", "self",
+      "own_overhead", "domain", "overhead", "host"};
+  return names.at(kind);
+}
+
+// The culprit where the kind alone says who it is.
+std::string unnamed_culprit(culprit_kind kind, const std::string& victim) {
+  if (kind == CULPRIT_SELF || kind == CULPRIT_OWN_OVERHEAD) return victim;
+  return kind >= CULPRIT_DOMAIN ? "other" : kind_name(kind);
+}
+
+class Runqueue final : public Collector {
+ public:
+  explicit Runqueue(const CollectorOptions& options)
+      : options_(options.runqueue), ebpf_(options.ebpf) {}
+
+  std::string_view name() const override { return "runqueue"; }
+
+  void open() override {
+    if (!ebpf_) {
+      reason_ = "eBPF is switched off (--no-ebpf)";
+      return;
+    }
+    auto opened = RunqueueProgram::open(options_.culprits);
+    if (opened) {
+      program_.emplace(*std::move(opened));
+      reason_.clear();
+    } else {
+      reason_ = opened.error().message();
+    }
+  }
+
+  void close() override {
+    program_.reset();
+    vms_.clear();
+    reason_ = kNotOpened;
+  }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    families.source("runqueue", reason_);
+    if (!program_) return {};
+    families.source("runqueue_quota", program_->quota_missing_reason());
+    tell(snapshot);
+    const auto records = program_->read();
+    if (!records) return records.error();
+    add(snapshot, *records);
+    say_waits(snapshot, families);
+    if (options_.culprits) say_culprits(snapshot, families);
+    return {};
+  }
+
+ private:
+  using VmId = std::pair<pid_t, double>;  // Process, start time.
+
+  static VmId id_of(const Vm& vm) { return {vm.pid, vm.start_time_seconds}; }
+
+  void tell(const Snapshot& snapshot) {
+    std::vector<pid_t> pids;
+    for (const Vm& vm : snapshot.vms) {
+      pids.push_back(vm.pid);
+      for (const Thread& vcpu : vm.vcpus()) pids.push_back(vcpu.tid);
+    }
+    program_->tell(pids);
+  }
+
+  void add(const Snapshot& snapshot,
+           const std::map<pid_t, account_record>& records) {
+    StolenTime::Domains domains;
+    for (const Vm& vm : snapshot.vms) domains.emplace(vm.pid, vm.domain);
+    std::map<VmId, StolenTime> alive;
+    for (const Vm& vm : snapshot.vms) {
+      auto known = vms_.extract(id_of(vm));
+      StolenTime& time = known.empty()
+                             ? alive[id_of(vm)]
+                             : alive.insert(std::move(known)).position->second;
+      for (const Thread& vcpu : vm.vcpus()) {
+        const auto record = records.find(vcpu.tid);
+        if (record != records.end())
+          time.add(vcpu.vcpu, record->second, domains);
+      }
+      time.finish_pass();
+    }
+    vms_ = std::move(alive);
+  }
+
+  void say_waits(const Snapshot& snapshot, Families& families) const {
+    auto& latency = families.histogram(
+        "vcpu_runqueue_latency_seconds",
+        "Waits of vCPUs for a physical CPU that have ended since the exporter "
+        "first saw the vCPU, each one counted, time stopped by a CPU quota "
+        "included; from eBPF, sched_switch.",
+        bounds_);
+    for (const Vm& vm : snapshot.vms) {
+      StolenTime::Waits sum;
+      for (const auto& [vcpu, waits] : vms_.at(id_of(vm)).waits()) {
+        if (options_.per_vcpu) {
+          latency.add_histogram(
+              LabelSet{{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}},
+              waits.counts, seconds(waits.ns));
+        }
+        for (std::size_t i = 0; i < WAIT_BUCKETS; ++i)
+          sum.counts[i] += waits.counts[i];
+        sum.ns += waits.ns;
+      }
+      if (!options_.per_vcpu)
+        latency.add_histogram(LabelSet{{"domain", vm.domain}}, sum.counts,
+                              seconds(sum.ns));
+    }
+  }
+
+  void say_culprits(const Snapshot& snapshot, Families& families) const {
+    auto& stolen = families.counter(
+        "vcpu_stolen_by_seconds_total",
+        "Time that the VM's vCPUs waited for a physical CPU, by who had it "
+        "meanwhile; the sum over the culprits is what they waited; from eBPF, "
+        "sched_switch and sched_migrate_task.");
+    for (const Vm& vm : snapshot.vms) {
+      const StolenTime& time = vms_.at(id_of(vm));
+      const auto say = [&](culprit_kind kind, const std::string& culprit,
+                           std::uint64_t ns) {
+        stolen.add(LabelSet{{"domain", vm.domain},
+                            {"culprit_kind", kind_name(kind)},
+                            {"culprit", culprit}},
+                   seconds(ns));
+      };
+      for (int i = 0; i < CULPRIT_KINDS; ++i) {
+        const auto kind = static_cast<culprit_kind>(i);
+        if (kind == CULPRIT_QUOTA && !program_->quota_missing_reason().empty())
+          continue;
+        say(kind, unnamed_culprit(kind, vm.domain), time.unnamed(kind));
+      }
+      for (const auto& [culprit, ns] : time.named())
+        say(culprit.kind, culprit.name, ns);
+    }
+  }
+
+  const RunqueueOptions options_;
+  std::vector<double> bounds_ = bounds();
+  std::optional<RunqueueProgram> program_;
+  const bool ebpf_;
+  std::string reason_ = kNotOpened;
+  std::map<VmId, StolenTime> vms_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_runqueue(const CollectorOptions& options) {
+  return std::make_unique<Runqueue>(options);
+}
+
+}  // namespace vcpu

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What runqueue.bpf.c (the kernel's side) and runqueue.cpp (ours) say to each
+ * other. C and C++; times in nanoseconds of the run queue's clock.
+ *
+ * Every vCPU thread has an Account, kept by the kernel with the task and gone
+ * with it. Only the CPU that holds the lock of the task's run queue writes it;
+ * `version` is odd meanwhile.
+ *
+ *   sum over buckets of their waits == waited
+ *   sum of all kinds and culprits   == charged
+ *   waited, charged <= run_delay - what had been waited before the account
+ *                      was opened; they lag by the waits that are still open
+ */
+#pragma once
+
+#include <linux/types.h>
+
+/* Upper bounds are 2^10 .. 2^30 ns, then one bucket for the rest. */
+#define WAIT_BUCKETS 22
+#define WAIT_FIRST_BOUND_LOG2 10
+
+/* Culprits by name in one account; further ones are sums by kind. */
+#define NAMED_CULPRITS 16
+
+#define TASK_NAME_LENGTH 16
+
+enum culprit_kind {
+  CULPRIT_UNKNOWN,      /* The record of who ran does not reach back so far. */
+  CULPRIT_IDLE,         /* Nobody: the CPU was still waking up. */
+  CULPRIT_QUOTA,        /* Nobody: the VM's own CPU quota was used up. */
+  CULPRIT_IRQ,          /* Interrupts, and the threads that handle them. */
+  CULPRIT_SELF,         /* Another vCPU of the same VM. */
+  CULPRIT_OWN_OVERHEAD, /* Another thread of the same VM. */
+  /* From here on they have names. */
+  CULPRIT_DOMAIN,   /* A vCPU of another VM. */
+  CULPRIT_OVERHEAD, /* Another thread of another VM. */
+  CULPRIT_HOST,     /* Everything else. */
+  CULPRIT_KINDS
+};
+
+/* Who had a CPU. */
+struct occupant {
+  __u32 kind; /* DOMAIN: a vCPU, OVERHEAD: another thread of a VM, HOST, IRQ,
+                 IDLE; UNKNOWN: nothing recorded. */
+  __u32 tgid; /* DOMAIN, OVERHEAD: the VM's process. HOST, IRQ: 0. */
+  char name[TASK_NAME_LENGTH]; /* Of its process; padded with zeros. */
+};
+
+struct named_culprit {
+  struct occupant who;
+  __u64 ns;
+};
+
+struct account {
+  __u32 version;
+  __u32 named; /* How many of `culprits` are in use. */
+  __u64 waited;
+  __u64 charged;
+  __u64 run_delay_waited;  /* The task's run_delay that `waited` covers. */
+  __u64 run_delay_charged; /* And `charged`. */
+  __u64 waits[WAIT_BUCKETS];
+  __u64 by_kind[CULPRIT_KINDS]; /* Of named kinds: what has lost its name. */
+  struct named_culprit culprits[NAMED_CULPRITS];
+};
+
+/* A vCPU as the iterator writes it; culprits that are not in use are cut off.
+ */
+struct account_record {
+  __u32 tid;
+  __u32 tgid;
+  __u64 start_ns; /* After boot; with tid: which thread. */
+  struct account account;
+};

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/stolen_time.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "collectors/base/label_text.h"
+
+namespace vcpu {
+namespace {
+
+std::span<const named_culprit> named_of(const account& account) {
+  return {account.culprits,
+          std::min<std::size_t>(account.named, NAMED_CULPRITS)};
+}
+
+bool same(const occupant& a, const occupant& b) {
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+const named_culprit* find(const account& account, const occupant& who) {
+  for (const named_culprit& one : named_of(account))
+    if (same(one.who, who)) return &one;
+  return nullptr;
+}
+
+StolenTime::Culprit culprit_of(const occupant& who,
+                               const StolenTime::Domains& domains) {
+  const auto kind = static_cast<culprit_kind>(who.kind);
+  if (kind != CULPRIT_HOST) {
+    const auto vm = domains.find(static_cast<pid_t>(who.tgid));
+    if (vm != domains.end()) return {kind, vm->second};
+  }
+  // One that calls its threads vCPUs and is no VM is a program like others.
+  const std::string_view name(who.name, TASK_NAME_LENGTH);
+  return {CULPRIT_HOST, label_text(name.substr(0, name.find('\0')))};
+}
+
+}  // namespace
+
+void StolenTime::add(int vcpu, const account_record& record,
+                     const Domains& domains) {
+  Seen& seen = threads_[{static_cast<pid_t>(record.tid), record.start_ns}];
+  add_waits(vcpu, record.account, seen.last);
+  add_culprits(record.account, seen.last, domains);
+  seen.last = record.account;
+  seen.pass = pass_;
+}
+
+void StolenTime::add_waits(int vcpu, const account& now, const account& last) {
+  Waits& waits = waits_[vcpu];
+  for (std::size_t i = 0; i < WAIT_BUCKETS; ++i)
+    waits.counts[i] += now.waits[i] - last.waits[i];
+  waits.ns += now.waited - last.waited;
+}
+
+void StolenTime::add_culprits(const account& now, const account& last,
+                              const Domains& domains) {
+  grown_ns_ += now.charged - last.charged;
+  // What a culprit had when it lost its place is in by_kind now, and has been
+  // counted before under its name.
+  std::array<std::uint64_t, CULPRIT_KINDS> counted{};
+  for (const named_culprit& one : named_of(last)) {
+    const named_culprit* const still = find(now, one.who);
+    if (still == nullptr || still->ns < one.ns) counted[one.who.kind] += one.ns;
+  }
+  for (const named_culprit& one : named_of(now)) {
+    const named_culprit* const before = find(last, one.who);
+    const bool kept = before != nullptr && before->ns <= one.ns;
+    growth_[culprit_of(one.who, domains)] += one.ns - (kept ? before->ns : 0);
+  }
+  for (std::size_t kind = 0; kind < CULPRIT_KINDS; ++kind)
+    unnamed_[kind] += now.by_kind[kind] - last.by_kind[kind] - counted[kind];
+}
+
+void StolenTime::finish_pass() {
+  for (const auto& [culprit, ns] : growth_) {
+    const auto place = named_.find(culprit);
+    const bool earned =
+        ns >= kLeastNs &&
+        static_cast<double>(ns) >= kShare * static_cast<double>(grown_ns_);
+    if (place != named_.end()) {
+      place->second += ns;
+    } else if (earned && named_.size() < kPlaces) {
+      named_.emplace(culprit, ns);
+    } else {
+      unnamed_[culprit.kind] += ns;
+    }
+  }
+  growth_.clear();
+  grown_ns_ = 0;
+  std::erase_if(threads_,
+                [&](const auto& one) { return one.second.pass != pass_; });
+  ++pass_;
+}
+
+}  // namespace vcpu

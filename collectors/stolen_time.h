@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// StolenTime: from the accounts that the kernel keeps for each vCPU thread
+// (collectors/runqueue.h) to figures of VMs that never decrease. Pure.
+//
+// A culprit gets a place of its own, for as long as the victim lives, once it
+// has taken kShare of what the victim waited in one pass, and kLeast of time.
+// There are kPlaces per victim; who has none is counted as `other` of its kind.
+// So the sum over a victim's culprits is what its vCPUs waited, always.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "collectors/runqueue.h"
+
+namespace vcpu {
+
+class StolenTime {
+ public:
+  static constexpr std::size_t kPlaces = 32;
+  static constexpr double kShare = 0.01;
+  static constexpr std::uint64_t kLeastNs = 1'000'000;
+
+  struct Culprit {
+    culprit_kind kind = CULPRIT_UNKNOWN;
+    std::string name;
+    auto operator<=>(const Culprit&) const = default;
+  };
+  struct Waits {
+    std::array<std::uint64_t, WAIT_BUCKETS> counts{};
+    std::uint64_t ns = 0;
+  };
+  // A VM's process -> its domain label.
+  using Domains = std::map<pid_t, std::string>;
+
+  // What one vCPU's thread has waited since it was looked at last.
+  void add(int vcpu, const account_record& record, const Domains& domains);
+
+  // Ends a pass: gives places, forgets threads that have ended.
+  void finish_pass();
+
+  const std::map<int, Waits>& waits() const { return waits_; }
+  const std::map<Culprit, std::uint64_t>& named() const { return named_; }
+  std::uint64_t unnamed(culprit_kind kind) const { return unnamed_[kind]; }
+
+ private:
+  using ThreadId = std::pair<pid_t, std::uint64_t>;
+  struct Seen {
+    account last{};
+    std::uint64_t pass = 0;
+  };
+  void add_waits(int vcpu, const account& now, const account& last);
+  void add_culprits(const account& now, const account& last,
+                    const Domains& domains);
+
+  std::map<ThreadId, Seen> threads_;
+  std::map<int, Waits> waits_;
+  std::map<Culprit, std::uint64_t> named_;
+  std::array<std::uint64_t, CULPRIT_KINDS> unnamed_{};
+  std::map<Culprit, std::uint64_t> growth_;  // Of this pass.
+  std::uint64_t grown_ns_ = 0;
+  std::uint64_t pass_ = 0;
+};
+
+}  // namespace vcpu

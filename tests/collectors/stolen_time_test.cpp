@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/stolen_time.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace vcpu {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+occupant vm(std::uint32_t pid) {
+  occupant who{CULPRIT_DOMAIN, pid, {}};
+  std::strcpy(who.name, "qemu");
+  return who;
+}
+
+// A vCPU's thread, as the kernel would tell of it.
+struct Kernel {
+  account_record record{};
+
+  Kernel() {
+    record.tid = 71;
+    record.start_ns = 5;
+  }
+  Kernel& charge(const occupant& who, std::uint64_t ns) {
+    auto& account = record.account;
+    account.waited += ns;
+    account.charged += ns;
+    for (std::uint32_t i = 0; i < account.named; ++i) {
+      if (std::memcmp(&account.culprits[i].who, &who, sizeof who) != 0)
+        continue;
+      account.culprits[i].ns += ns;
+      return *this;
+    }
+    account.culprits[account.named++] = {who, ns};
+    return *this;
+  }
+  // The last one loses its place.
+  Kernel& evict() {
+    auto& account = record.account;
+    const auto& last = account.culprits[--account.named];
+    account.by_kind[last.who.kind] += last.ns;
+    return *this;
+  }
+};
+
+const StolenTime::Domains kDomains{{100, "noisy"}, {200, "other-vm"}};
+
+std::uint64_t sum(const StolenTime& time) {
+  std::uint64_t all = 0;
+  for (int kind = 0; kind < CULPRIT_KINDS; ++kind)
+    all += time.unnamed(static_cast<culprit_kind>(kind));
+  for (const auto& [culprit, ns] : time.named()) all += ns;
+  return all;
+}
+
+TEST(StolenTime, ACulpritEarnsAPlaceByTimeAndShare) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 500 * kMs).charge(vm(200), kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  EXPECT_THAT(time.named(),
+              ElementsAre(Pair(StolenTime::Culprit{CULPRIT_DOMAIN, "noisy"},
+                               500 * kMs)));
+  EXPECT_EQ(time.unnamed(CULPRIT_DOMAIN), kMs);
+}
+
+TEST(StolenTime, ItKeepsItWhenItIsQuietOrGone) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  kernel.charge(vm(200), 50 * kMs);
+  time.add(0, kernel.record, {{200, "other-vm"}});
+  time.finish_pass();
+  EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "noisy"}), 50 * kMs);
+  EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "other-vm"}), 50 * kMs);
+}
+
+TEST(StolenTime, APlaceLostInTheKernelLosesAndDoublesNothing) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  kernel.charge(vm(100), 3 * kMs).evict();
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  EXPECT_EQ(time.unnamed(CULPRIT_DOMAIN), 3 * kMs);
+  EXPECT_EQ(sum(time), 53 * kMs);
+  // Back with less than before.
+  kernel.charge(vm(100), 4 * kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  EXPECT_EQ(sum(time), 57 * kMs);
+  // Lost and back between two passes.
+  kernel.evict().charge(vm(100), 2 * kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "noisy"}), 56 * kMs);
+  EXPECT_EQ(sum(time), 59 * kMs);
+}
+
+TEST(StolenTime, WhoIsNoVmIsAProgramOfTheHost) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(300), 50 * kMs);
+  time.add(0, kernel.record, kDomains);
+  time.finish_pass();
+  EXPECT_EQ(time.named().at({CULPRIT_HOST, "qemu"}), 50 * kMs);
+}
+
+TEST(StolenTime, PlacesAreBounded) {
+  StolenTime time;
+  StolenTime::Domains domains;
+  Kernel kernel;
+  for (std::uint32_t pid = 1; pid <= 2 * StolenTime::kPlaces; ++pid) {
+    domains.emplace(static_cast<pid_t>(pid), "vm" + std::to_string(pid));
+    kernel.record.account.named = 0;
+    kernel.record.account.by_kind[CULPRIT_DOMAIN] = (pid - 1) * 5 * kMs;
+    kernel.charge(vm(pid), 5 * kMs);
+    time.add(0, kernel.record, domains);
+    time.finish_pass();
+  }
+  EXPECT_EQ(time.named().size(), StolenTime::kPlaces);
+  EXPECT_EQ(sum(time), 2 * StolenTime::kPlaces * 5 * kMs);
+}
+
+TEST(StolenTime, AThreadThatHasEndedStaysCountedAndItsTidStartsAnew) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.record.account.waits[3] = 2;
+  kernel.charge(vm(100), 50 * kMs);
+  time.add(1, kernel.record, kDomains);
+  time.finish_pass();
+  time.finish_pass();
+  Kernel next;
+  next.record.start_ns = 6;
+  next.record.account.waits[3] = 1;
+  next.charge(vm(100), 10 * kMs);
+  time.add(1, next.record, kDomains);
+  time.finish_pass();
+  EXPECT_EQ(time.waits().at(1).counts[3], 3U);
+  EXPECT_EQ(time.waits().at(1).ns, 60 * kMs);
+  EXPECT_EQ(sum(time), 60 * kMs);
+}
+
+}  // namespace
+}  // namespace vcpu
