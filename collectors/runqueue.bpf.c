@@ -22,7 +22,7 @@
 #define PIDS_MAX (4 * 1024 * 1024)
 
 /* Said once, before loading. */
-const volatile bool with_culprits = true;
+const volatile __u8 with_culprits = 1;
 const volatile __u64 attached_at = 0; /* Boot time; threads born later are whole. */
 
 struct slice {

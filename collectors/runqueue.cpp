@@ -28,10 +28,10 @@ std::vector<double> bounds() {
 }
 
 const char* kind_name(culprit_kind kind) {
-  constexpr std::array<const char*, CULPRIT_KINDS> names{
+  constexpr std::array<const char*, CULPRIT_KINDS> kNames{
       "unknown",      "idle",   "quota",    "irq", "self",
       "own_overhead", "domain", "overhead", "host"};
-  return names.at(kind);
+  return kNames.at(kind);
 }
 
 // The culprit where the kind alone says who it is.

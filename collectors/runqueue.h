@@ -25,6 +25,9 @@
 
 #define TASK_NAME_LENGTH 16
 
+// It is C as well, whose names these are.
+// NOLINTBEGIN(readability-identifier-naming,modernize-avoid-c-arrays)
+
 enum culprit_kind {
   CULPRIT_UNKNOWN,      /* The record of who ran does not reach back so far. */
   CULPRIT_IDLE,         /* Nobody: the CPU was still waking up. */
@@ -72,3 +75,5 @@ struct account_record {
   __u64 start_ns; /* After boot; with tid: which thread. */
   struct account account;
 };
+
+// NOLINTEND(readability-identifier-naming,modernize-avoid-c-arrays)

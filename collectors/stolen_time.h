@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "collectors/runqueue.h"
@@ -30,7 +31,12 @@ class StolenTime {
   struct Culprit {
     culprit_kind kind = CULPRIT_UNKNOWN;
     std::string name;
-    auto operator<=>(const Culprit&) const = default;
+    bool operator==(const Culprit& other) const {
+      return kind == other.kind && name == other.name;
+    }
+    bool operator<(const Culprit& other) const {
+      return std::tie(kind, name) < std::tie(other.kind, other.name);
+    }
   };
   struct Waits {
     std::array<std::uint64_t, WAIT_BUCKETS> counts{};

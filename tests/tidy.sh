@@ -10,6 +10,7 @@ build=build/tests
 [ -f "$build/compile_commands.json" ] ||
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null ||
   exit 1
+cmake --build "$build" --target skeletons >/dev/null || exit 1
 good=$build/tidy
 mkdir -p "$good"
 # Any header may change what any source means.

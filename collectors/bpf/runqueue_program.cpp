@@ -56,7 +56,7 @@ Skeleton load(bool with_culprits, bool with_quota, int& error) {
     error = -errno;
     return nullptr;
   }
-  skeleton->rodata->with_culprits = with_culprits;
+  skeleton->rodata->with_culprits = with_culprits ? 1 : 0;
   skeleton->rodata->attached_at = since_boot_ns();
   const int cpus = with_culprits ? libbpf_num_possible_cpus() : 1;
   bpf_map__set_max_entries(skeleton->maps.cpus,
@@ -84,7 +84,7 @@ struct RunqueueProgram::State {
     return bpf_map__max_entries(skeleton->maps.told);
   }
   std::size_t told_bytes() const { return told_words() * sizeof(__u64); }
-  void set(pid_t pid, bool on) {
+  void set(pid_t pid, bool on) const {
     const auto bit = static_cast<std::size_t>(pid);
     if (pid < 0 || bit / kBitsPerWord >= told_words()) return;
     const __u64 mask = __u64{1} << (bit % kBitsPerWord);
