@@ -85,6 +85,7 @@ struct wait {
   u64 queues[LEVELS];   /* That it is in, from its own cgroup's upwards. */
   u64 span_from[SPANS]; /* When they were throttled: disjoint, latest first. */
   u64 span_to[SPANS];
+  u64 earliest;  /* Where the last span found begins; at first `to`. */
   u64 throttled; /* Sum of the spans. */
 };
 
@@ -206,7 +207,9 @@ static __always_inline u32 kind_for(const struct occupant *who, u32 victim) {
 
 static __always_inline void charge_kind(struct account *account, u32 kind,
                                         u64 ns) {
-  if (kind < CULPRIT_KINDS) account->by_kind[kind] += ns;
+  /* In assembler, as the compiler knows it is needless, and Linux 6.1 does not. */
+  asm volatile("%0 &= %1" : "+r"(kind) : "i"(CULPRIT_KIND_SLOTS - 1));
+  account->by_kind[kind] += ns;
 }
 
 /* A culprit that has no place takes that of the least: who matters returns. */
@@ -308,13 +311,13 @@ __noinline int add_span(struct wait *wait, u64 from, u64 to) {
   if (!wait) return 0;
   n = wait->spans;
   from = most(from, wait->from);
-  to = least(to, wait->to);
+  to = least(to, wait->earliest);
   if (n >= SPANS) return 0;
-  if (n > 0) to = least(to, wait->span_from[n - 1]);
   if (from >= to) return 0;
   wait->span_from[n] = from;
   wait->span_to[n] = to;
   wait->spans = n + 1;
+  wait->earliest = from;
   wait->throttled += to - from;
   return 0;
 }
@@ -366,6 +369,7 @@ static __always_inline void charge_wait(struct task_struct *task,
   account->charged += ns;
   wait.to = rq->clock;
   wait.from = wait.to - ns;
+  wait.earliest = wait.to;
   wait.victim = task->tgid;
   if (cpu) {
     u64 last = cpu->throttles[cpu->throttle_head & (THROTTLES - 1)].to;
@@ -527,6 +531,15 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   return 0;
 }
 
+/* Whole, unless it changed meanwhile. */
+static __always_inline bool copied(const struct account *account,
+                                   struct account *copy) {
+  bpf_probe_read_kernel(copy, sizeof(*copy), account);
+  barrier();
+  return !(copy->version & 1) &&
+         copy->version == *(const volatile u32 *)&account->version;
+}
+
 SEC("iter/task")
 int read_accounts(struct bpf_iter__task *context) {
   struct task_struct *task = context->task;
@@ -552,13 +565,8 @@ int read_accounts(struct bpf_iter__task *context) {
     account = open_account(task, &record->account, task->sched_info.run_delay);
   }
   if (!account || !ours) return 0;
-  for (int attempt = 0; attempt < 8; attempt++) {
-    bpf_probe_read_kernel(&record->account, sizeof(record->account), account);
-    barrier();
-    if (!(record->account.version & 1) &&
-        record->account.version == *(volatile u32 *)&account->version)
-      break;
-  }
+  (void)(copied(account, &record->account) || copied(account, &record->account) ||
+      copied(account, &record->account) || copied(account, &record->account));
   record->tid = task->pid;
   record->tgid = task->tgid;
   record->start_ns = task->start_boottime;

@@ -41,6 +41,7 @@ enum culprit_kind {
   CULPRIT_HOST,     /* Everything else. */
   CULPRIT_KINDS
 };
+#define CULPRIT_KIND_SLOTS 16 /* A power of two, for the verifier. */
 
 /* Who had a CPU. */
 struct occupant {
@@ -63,7 +64,7 @@ struct account {
   __u64 run_delay_waited;  /* The task's run_delay that `waited` covers. */
   __u64 run_delay_charged; /* And `charged`. */
   __u64 waits[WAIT_BUCKETS];
-  __u64 by_kind[CULPRIT_KINDS]; /* Of named kinds: what has lost its name. */
+  __u64 by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
 };
 

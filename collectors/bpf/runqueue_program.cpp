@@ -22,8 +22,10 @@ namespace {
 constexpr std::size_t kBitsPerWord = 64;
 
 Error why(int error) {
-  if (error == -EPERM || error == -EACCES)
+  if (error == -EPERM)
     return failed("not allowed: needs CAP_BPF and CAP_PERFMON at the start");
+  if (error == -EACCES || error == -EINVAL)
+    return failed("this kernel's verifier refuses the eBPF programs");
   if (error == -ENOENT || error == -ESRCH)
     return failed("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
   return {std::error_code(-error, std::generic_category()),

@@ -71,6 +71,22 @@ STEPS = {
     "before_second": "vcpu_schedstats inner-spin inner-idle; cat /proc/uptime",
     "second_page": "wget -q -O - http://127.0.0.1:9752/metrics",
     "after_second": "vcpu_schedstats inner-spin inner-idle",
+
+    # The spinning guest gets a fifth of a CPU: its quota throttles its only vCPU for nearly all of the rest.
+    "limited_vcpu": """
+        cgroup=/sys/fs/cgroup/limited
+        mkdir $cgroup
+        echo "20000 100000" >$cgroup/cpu.max
+        pgrep -f guest=inner-spin | while read -r pid; do echo "$pid" >$cgroup/cgroup.procs; done
+        look() {
+          wget -q -O - http://127.0.0.1:9752/metrics | grep '_by_seconds_total.*inner-spin.*"quota"'
+          grep throttled_usec $cgroup/cpu.stat
+        }
+        sleep 1
+        look
+        sleep 12
+        look
+    """,
 }
 
 
@@ -153,3 +169,36 @@ class Lab(LabTest):
         self.output("crowded")
         self.assertGreaterEqual(growth, 2)
         self.assertGreater(growth, 2 * max(steal_growth("inner-idle", 0), steal_growth("inner-idle", 1)))
+
+    def test_5_the_waits_of_a_kvm_vcpu_and_who_caused_them_are_told(self):
+        first, second = Page(self.output("first_page")), Page(self.output("second_page"))
+        [source] = second.named("vcpu_source_available", source="runqueue")
+        self.assertEqual("", source.labels["reason"])
+        [quota] = second.named("vcpu_source_available", source="runqueue_quota")
+        print(f"# quota told apart on this kernel: {quota.value:.0f} {quota.labels['reason']}")
+        domain = SPINNING[0]
+
+        def growth(page_value):
+            return page_value(second) - page_value(first)
+
+        def stolen(page, **labels):
+            return sum(sample.value for sample in page.named("vcpu_stolen_by_seconds_total", domain=domain, **labels))
+
+        steal = growth(lambda page: page.value("vcpu_steal_seconds_total", domain=domain, vcpu="0"))
+        waited = growth(lambda page: page.value("vcpu_runqueue_latency_seconds_sum", domain=domain))
+        everybody = growth(stolen)
+        by_host = growth(lambda page: stolen(page, culprit_kind="host"))
+        print(f"# steal {steal:.3f} s, histogram {waited:.3f} s, all culprits {everybody:.3f} s, host {by_host:.3f} s")
+        # The figures of one page are some milliseconds apart.
+        self.assertAlmostEqual(steal, waited, delta=0.03 * steal)
+        self.assertAlmostEqual(waited, everybody, delta=1e-6)
+        self.assertGreater(by_host, 0.8 * waited)
+        self.assertLess(growth(lambda page: stolen(page, culprit_kind="unknown")), 0.01 * waited)
+
+    def test_6_a_quota_is_a_culprit_of_its_own(self):
+        quota, throttled, quota_after, throttled_after = (
+            float(line.split()[-1]) for line in self.output("limited_vcpu").splitlines())
+        told, truth = quota_after - quota, (throttled_after - throttled) / 1e6
+        print(f"# stolen by the quota {told:.3f} s, throttled in cpu.stat {truth:.3f} s")
+        self.assertGreater(truth, 6)
+        self.assertAlmostEqual(truth, told, delta=0.02 * truth)
