@@ -77,7 +77,7 @@ STEPS = {
         cgroup=/sys/fs/cgroup/limited
         mkdir $cgroup
         echo "20000 100000" >$cgroup/cpu.max
-        pgrep -f guest=inner-spin | while read -r pid; do echo "$pid" >$cgroup/cgroup.procs; done
+        cat /run/inner-spin.pid >$cgroup/cgroup.procs
         look() {
           wget -q -O - http://127.0.0.1:9752/metrics | grep '_by_seconds_total.*inner-spin.*"quota"'
           grep throttled_usec $cgroup/cpu.stat
