@@ -64,7 +64,8 @@ struct account {
   __u64 run_delay_waited;  /* The task's run_delay that `waited` covers. */
   __u64 run_delay_charged; /* And `charged`. */
   __u64 waits[WAIT_BUCKETS];
-  __u64 by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
+  __u64
+      by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
 };
 
