@@ -146,6 +146,21 @@ TEST_F(Runqueue, EveryNanosecondOfTheKernelsRunDelayIsInBothFamilies) {
     EXPECT_LT(stolen(domain, "culprit_kind=\"unknown\""), 0.01 * grown)
         << domain;
   }
+}
+
+TEST_F(Runqueue, EveryKindOfThreadOfAVmIsToldApart) {
+  FakeVm quiet(qemu_argv("quiet", "cccccccc-0000-0000-0000-00000000000b"),
+               {"CPU 0/KVM", "CPU 1/KVM", "worker"});
+  FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-00000000000c"),
+               {"CPU 0/KVM", "CPU 1/KVM"});
+  pin(quiet.pid(), 0);
+  pin(noisy.pid(), 0);
+  scrape();
+  quiet.start_spin(kSpinMs);
+  noisy.start_spin(kSpinMs);
+  quiet.finish_spin();
+  noisy.finish_spin();
+  scrape();
   EXPECT_GT(stolen("quiet", "culprit_kind=\"domain\",culprit=\"noisy\""), 0.05);
   EXPECT_GT(stolen("quiet", "culprit_kind=\"own_overhead\",culprit=\"quiet\""),
             0.01);

@@ -50,6 +50,7 @@ std::string shown(const Config& c) {
   out << '\n' << static_cast<int>(c.log_level) << ' ';
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
+  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits << '\n';
   out << c.max_series << ' ' << c.user << '\n';
   return out.str();
 }
@@ -67,6 +68,9 @@ Config nothing_default() {
   c.log_format = LogFormat::kJson;
   c.libvirt_enabled = false;
   c.libvirt_uri = "test:///default";
+  c.ebpf_enabled = false;
+  c.runqueue.per_vcpu = true;
+  c.runqueue.culprits = false;
   c.max_series = 5;
   c.user = "someone";
   return c;
@@ -84,6 +88,8 @@ log: {level: debug, format: json}
 libvirt:
   enabled: false
   uri: test:///default
+ebpf: {enabled: false}
+runqueue: {per_vcpu: true, culprits: false}
 limit: {series: 5}
 user: someone
 )";
