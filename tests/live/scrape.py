@@ -149,6 +149,11 @@ def watch_until_stdin_ends(address, exporter_pid, expected_vcpus):
             waited_ns = cpu_wait_ns("self") + cpu_wait_ns(exporter_pid) - waited_ns
             scrapes.append((seconds, waited_ns / 1e9))
             findings.check(Page(text))
+        except http.client.RemoteDisconnected as error:
+            # The server drops who has not sent his request within two seconds, and who had no CPU for so long has not.
+            waited_ns = cpu_wait_ns("self") + cpu_wait_ns(exporter_pid) - waited_ns
+            if waited_ns < 1_500_000_000:
+                findings.problems.append(f"{type(error).__name__}: {error}, after {waited_ns / 1e9} s without a CPU")
         except Exception as error:  # whatever a scrape can suffer is a finding
             findings.problems.append(f"{type(error).__name__}: {error}")
         pause = max(0.0, 0.1 - (time.monotonic() - began))
