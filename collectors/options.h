@@ -9,7 +9,7 @@
 namespace vcpu {
 
 struct RunqueueOptions {
-  bool per_vcpu = false;  // A histogram per vCPU, not only per VM.
+  bool per_vcpu = false;  // A histogram per vCPU, not per VM.
   bool culprits = true;   // Who took the time; else the histogram alone.
 };
 

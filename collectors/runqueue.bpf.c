@@ -14,7 +14,6 @@
 #include "collectors/bpf/kernel.h"
 #include "collectors/runqueue.h"
 
-#define MAX_CPUS 8192
 #define RING 256     /* Slices a CPU remembers; a power of two. */
 #define THROTTLES 16 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 4      /* Such spans within one wait that are told apart. */

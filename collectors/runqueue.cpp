@@ -70,7 +70,8 @@ class Runqueue final : public Collector {
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
     families.source("runqueue", reason_);
     if (!program_) return {};
-    families.source("runqueue_quota", program_->quota_missing_reason());
+    if (options_.culprits)
+      families.source("runqueue_quota", program_->quota_missing_reason());
     tell(snapshot);
     const auto records = program_->read();
     if (!records) return records.error();
@@ -122,20 +123,18 @@ class Runqueue final : public Collector {
         "included; from eBPF, sched_switch.",
         bounds_);
     for (const Vm& vm : snapshot.vms) {
+      const LabelSet domain{{"domain", vm.domain}};
       StolenTime::Waits sum;
       for (const auto& [vcpu, waits] : vms_.at(id_of(vm)).waits()) {
         if (options_.per_vcpu) {
-          latency.add_histogram(
-              LabelSet{{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}},
-              waits.counts, seconds(waits.ns));
+          latency.add_histogram(domain.with("vcpu", std::to_string(vcpu)),
+                                waits.counts, seconds(waits.ns));
+        } else {
+          sum += waits;
         }
-        for (std::size_t i = 0; i < WAIT_BUCKETS; ++i)
-          sum.counts[i] += waits.counts[i];
-        sum.ns += waits.ns;
       }
       if (!options_.per_vcpu)
-        latency.add_histogram(LabelSet{{"domain", vm.domain}}, sum.counts,
-                              seconds(sum.ns));
+        latency.add_histogram(domain, sum.counts, seconds(sum.ns));
     }
   }
 

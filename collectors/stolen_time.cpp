@@ -40,6 +40,12 @@ StolenTime::Culprit culprit_of(const occupant& who,
 
 }  // namespace
 
+StolenTime::Waits& StolenTime::Waits::operator+=(const Waits& more) {
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += more.counts[i];
+  ns += more.ns;
+  return *this;
+}
+
 void StolenTime::add(int vcpu, const account_record& record,
                      const Domains& domains) {
   Seen& seen = threads_[{static_cast<pid_t>(record.tid), record.start_ns}];

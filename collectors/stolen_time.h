@@ -41,6 +41,8 @@ class StolenTime {
   struct Waits {
     std::array<std::uint64_t, WAIT_BUCKETS> counts{};
     std::uint64_t ns = 0;
+
+    Waits& operator+=(const Waits& more);
   };
   // A VM's process -> its domain label.
   using Domains = std::map<pid_t, std::string>;

@@ -475,7 +475,7 @@ const std::vector<Setting>& settings() {
        "yes)",
        assign_ebpf},
       {"runqueue", "per_vcpu", Type::kSwitch, "collector.runqueue.per-vcpu", "",
-       "A latency histogram per vCPU as well (default: no)",
+       "A latency histogram per vCPU instead of per VM (default: no)",
        assign_runqueue_per_vcpu},
       {"runqueue", "culprits", Type::kSwitch, "collector.runqueue.culprits", "",
        "Who took the time that vCPUs waited for (default: yes)",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/bpf/iterator.h"
 
-#include <linux/bpf.h>
-#include <sys/syscall.h>
+#ifdef VCPU_HAVE_BPF
+
+#include <bpf/bpf.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 namespace vcpu {
 namespace {
@@ -19,11 +19,7 @@ Error last_error(const char* what) {
 
 Result<void> read_iterator(int link_fd, std::string& contents) {
   contents.clear();
-  bpf_attr attributes;
-  std::memset(&attributes, 0, sizeof attributes);
-  attributes.iter_create.link_fd = static_cast<__u32>(link_fd);
-  const auto fd = static_cast<int>(
-      ::syscall(SYS_bpf, BPF_ITER_CREATE, &attributes, sizeof attributes));
+  const int fd = bpf_iter_create(link_fd);
   if (fd < 0) return last_error("the eBPF iterator cannot be opened");
   constexpr std::size_t kStep = std::size_t{64} << 10;
   Result<void> result;
@@ -44,3 +40,5 @@ Result<void> read_iterator(int link_fd, std::string& contents) {
 }
 
 }  // namespace vcpu
+
+#endif

@@ -2,8 +2,7 @@
 /*
  * The few fields of the kernel's own structs that our eBPF programs read, for
  * .bpf.c files only. Layouts are no matter: libbpf finds each field in the
- * running kernel's BTF when it loads a program (CO-RE). Names after three
- * underscores are left out when the struct is looked for.
+ * running kernel's BTF when it loads a program (CO-RE).
  */
 #pragma once
 
@@ -28,7 +27,6 @@ typedef __u64 u64;
 /* include/linux/sched.h: CONFIG_SCHED_INFO. Times are of the run queue's clock.
  */
 struct sched_info {
-  unsigned long pcount;           /* Times put on a CPU. */
   unsigned long long run_delay;   /* Waited for a CPU, waits that have ended. */
   unsigned long long last_queued; /* When the open wait began; 0: none. */
 } KERNEL_STRUCT;
@@ -47,42 +45,19 @@ struct cfs_rq {
 } KERNEL_STRUCT;
 
 struct sched_entity {
-  u64 sum_exec_runtime;
-  u64 nr_migrations;
   struct sched_entity* parent;
   struct cfs_rq* cfs_rq; /* The queue it is on; of the CPU it is on. */
 } KERNEL_STRUCT;
 
-struct signal_struct {
-  int nr_threads;
-} KERNEL_STRUCT;
-
-struct thread_info {
-  u32 cpu;
-} KERNEL_STRUCT;
-
-struct cpumask;
-
 struct task_struct {
-  struct thread_info thread_info;
   unsigned int flags;
   struct sched_entity se;
   struct sched_info sched_info;
-  const struct cpumask* cpus_ptr;
-  int exit_state;
   int pid;
   int tgid;
   struct task_struct* group_leader;
-  unsigned long nvcsw;
-  unsigned long nivcsw;
   u64 start_boottime;
-  struct signal_struct* signal;
   char comm[16];
-} KERNEL_STRUCT;
-
-/* Before Linux 5.16 */
-struct task_struct___with_cpu {
-  unsigned int cpu;
 } KERNEL_STRUCT;
 
 struct seq_file;
@@ -95,11 +70,3 @@ struct bpf_iter__task {
   struct bpf_iter_meta* meta;
   struct task_struct* task; /* Null once, at the end. */
 } KERNEL_STRUCT;
-
-/* Last CPU of a task. */
-static __always_inline u32 cpu_of(struct task_struct* task) {
-  struct task_struct___with_cpu* before = (void*)task;
-
-  if (bpf_core_field_exists(before->cpu)) return before->cpu;
-  return task->thread_info.cpu;
-}

@@ -53,6 +53,12 @@ struct Kernel {
 
 const StolenTime::Domains kDomains{{100, "noisy"}, {200, "other-vm"}};
 
+void pass(StolenTime& time, int vcpu, const Kernel& kernel,
+          const StolenTime::Domains& domains) {
+  time.add(vcpu, kernel.record, domains);
+  time.finish_pass();
+}
+
 std::uint64_t sum(const StolenTime& time) {
   std::uint64_t all = 0;
   for (int kind = 0; kind < CULPRIT_KINDS; ++kind)
@@ -65,8 +71,7 @@ TEST(StolenTime, ACulpritEarnsAPlaceByTimeAndShare) {
   StolenTime time;
   Kernel kernel;
   kernel.charge(vm(100), 500 * kMs).charge(vm(200), kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   EXPECT_THAT(time.named(),
               ElementsAre(Pair(StolenTime::Culprit{CULPRIT_DOMAIN, "noisy"},
                                500 * kMs)));
@@ -77,11 +82,9 @@ TEST(StolenTime, ItKeepsItWhenItIsQuietOrGone) {
   StolenTime time;
   Kernel kernel;
   kernel.charge(vm(100), 50 * kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   kernel.charge(vm(200), 50 * kMs);
-  time.add(0, kernel.record, {{200, "other-vm"}});
-  time.finish_pass();
+  pass(time, 0, kernel, {{200, "other-vm"}});
   EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "noisy"}), 50 * kMs);
   EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "other-vm"}), 50 * kMs);
 }
@@ -90,22 +93,18 @@ TEST(StolenTime, APlaceLostInTheKernelLosesAndDoublesNothing) {
   StolenTime time;
   Kernel kernel;
   kernel.charge(vm(100), 50 * kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   kernel.charge(vm(100), 3 * kMs).evict();
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   EXPECT_EQ(time.unnamed(CULPRIT_DOMAIN), 3 * kMs);
   EXPECT_EQ(sum(time), 53 * kMs);
   // Back with less than before.
   kernel.charge(vm(100), 4 * kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   EXPECT_EQ(sum(time), 57 * kMs);
   // Lost and back between two passes.
   kernel.evict().charge(vm(100), 2 * kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   EXPECT_EQ(time.named().at({CULPRIT_DOMAIN, "noisy"}), 56 * kMs);
   EXPECT_EQ(sum(time), 59 * kMs);
 }
@@ -114,8 +113,7 @@ TEST(StolenTime, WhoIsNoVmIsAProgramOfTheHost) {
   StolenTime time;
   Kernel kernel;
   kernel.charge(vm(300), 50 * kMs);
-  time.add(0, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 0, kernel, kDomains);
   EXPECT_EQ(time.named().at({CULPRIT_HOST, "qemu"}), 50 * kMs);
 }
 
@@ -128,8 +126,7 @@ TEST(StolenTime, PlacesAreBounded) {
     kernel.record.account.named = 0;
     kernel.record.account.by_kind[CULPRIT_DOMAIN] = (pid - 1) * 5 * kMs;
     kernel.charge(vm(pid), 5 * kMs);
-    time.add(0, kernel.record, domains);
-    time.finish_pass();
+    pass(time, 0, kernel, domains);
   }
   EXPECT_EQ(time.named().size(), StolenTime::kPlaces);
   EXPECT_EQ(sum(time), 2 * StolenTime::kPlaces * 5 * kMs);
@@ -140,15 +137,13 @@ TEST(StolenTime, AThreadThatHasEndedStaysCountedAndItsTidStartsAnew) {
   Kernel kernel;
   kernel.record.account.waits[3] = 2;
   kernel.charge(vm(100), 50 * kMs);
-  time.add(1, kernel.record, kDomains);
-  time.finish_pass();
+  pass(time, 1, kernel, kDomains);
   time.finish_pass();
   Kernel next;
   next.record.start_ns = 6;
   next.record.account.waits[3] = 1;
   next.charge(vm(100), 10 * kMs);
-  time.add(1, next.record, kDomains);
-  time.finish_pass();
+  pass(time, 1, next, kDomains);
   EXPECT_EQ(time.waits().at(1).counts[3], 3U);
   EXPECT_EQ(time.waits().at(1).ns, 60 * kMs);
   EXPECT_EQ(sum(time), 60 * kMs);
