@@ -12,13 +12,13 @@
 // Rings, accounts and clocks are touched under the lock of the run queue only,
 // which the kernel holds in all of these hooks; no atomics are needed.
 #include "collectors/bpf/kernel.h"
+#include "collectors/bpf/told_pids.bpf.h"
 #include "collectors/runqueue.h"
 
 #define RING 256     /* Slices a CPU remembers; a power of two. */
 #define THROTTLES 16 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 4      /* Such spans within one wait that are told apart. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
-#define PIDS_MAX (4 * 1024 * 1024)
 
 /* Said once, before loading. */
 const volatile __u8 with_culprits = 1;
@@ -66,15 +66,6 @@ struct {
   __type(value, struct cpu);
 } cpus SEC(".maps");
 
-/* A bit per pid, written by our side: VMM processes and their vCPU threads. */
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, PIDS_MAX / 64);
-  __type(key, u32);
-  __type(value, u64);
-} told SEC(".maps");
-
 /* A wait that is being charged. */
 struct wait {
   u64 from;
@@ -121,13 +112,6 @@ static __always_inline u32 bucket_of(u64 ns) {
 
 static __always_inline struct account *account_of(struct task_struct *task) {
   return bpf_task_storage_get(&accounts, task, 0, 0);
-}
-
-static __always_inline bool is_told(u32 pid) {
-  u32 word = pid / 64;
-  u64 *bits = bpf_map_lookup_elem(&told, &word);
-
-  return bits && *bits >> (pid % 64) & 1;
 }
 
 /* As collectors/inventory/thread_role.cpp; a name is enough to open an account,

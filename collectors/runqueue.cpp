@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "collectors/bpf/other_processes.h"
 #include "collectors/bpf/runqueue_program.h"
 #include "collectors/catalog.h"
 #include "collectors/stolen_time.h"
@@ -43,7 +44,9 @@ std::string unnamed_culprit(culprit_kind kind, const std::string& victim) {
 class Runqueue final : public Collector {
  public:
   explicit Runqueue(const CollectorOptions& options)
-      : options_(options.runqueue), ebpf_(options.ebpf) {}
+      : roots_(options.roots),
+        options_(options.runqueue),
+        ebpf_(options.ebpf) {}
 
   std::string_view name() const override { return "runqueue"; }
 
@@ -52,10 +55,11 @@ class Runqueue final : public Collector {
       reason_ = "eBPF is switched off (--no-ebpf)";
       return;
     }
+    reason_ = other_processes_reason(roots_);
+    if (!reason_.empty()) return;
     auto opened = RunqueueProgram::open(options_.culprits);
     if (opened) {
       program_.emplace(*std::move(opened));
-      reason_.clear();
     } else {
       reason_ = opened.error().message();
     }
@@ -164,6 +168,7 @@ class Runqueue final : public Collector {
     }
   }
 
+  const Roots roots_;
   const RunqueueOptions options_;
   std::vector<double> bounds_ = bounds();
   std::optional<RunqueueProgram> program_;

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "collectors/catalog.h"
@@ -36,6 +39,22 @@ void place(const Snapshot& snapshot, Families& families) {
             vcpu.labels.with("cpu", std::to_string(vcpu.allowed->front())), 1);
       }
     }
+  }
+}
+
+// A wait counts as steal only when it ends; a starved vCPU is seen here.
+void say_waiting(const Snapshot& snapshot, Families& families) {
+  auto& waiting = families.gauge(
+      "vcpu_waiting_seconds",
+      "Longest wait for a physical CPU that goes on right now among the VM's "
+      "vCPUs, as of the last scheduler tick, 0 where none waits; from eBPF, "
+      "sched_info.last_queued.");
+  for (const Vm& vm : snapshot.vms) {
+    std::optional<std::uint64_t> longest;
+    for (const Thread& vcpu : vm.vcpus())
+      longest = std::max(longest, vcpu.waiting_ns);
+    if (longest)
+      waiting.add(LabelSet{{"domain", vm.domain}}, seconds(*longest));
   }
 }
 
@@ -78,10 +97,7 @@ class Sched final : public Collector {
       }
     }
     place(snapshot, families);
-    // A wait that is still open shows in no file of /proc.
-    families.source("open_waits",
-                    "not told by /proc: needs a task reader that sees "
-                    "sched_info.last_queued");
+    say_waiting(snapshot, families);
     return {};
   }
 

@@ -50,10 +50,12 @@ struct Thread {
   ThreadRole role = ThreadRole::kOther;
   int vcpu = -1;                   // Its index; only where role is kVcpu.
   std::optional<SchedStat> sched;  // Empty: the kernel does not tell.
-  std::optional<int> cpu;          // Logical CPU it last ran on.
-  std::shared_ptr<const CpuSet> allowed;  // Online CPUs it may use; null:
-                                          // unknown. Equal sets are shared.
-  LabelSet labels;                        // domain and vcpu; only for vCPUs.
+  std::optional<std::uint64_t> waiting_ns;  // For a CPU, right now; 0: it does
+                                            // not wait. Empty: unknown.
+  std::optional<int> cpu;                   // Logical CPU it last ran on.
+  std::shared_ptr<const CpuSet> allowed;    // Online CPUs it may use; null:
+                                            // unknown. Equal sets are shared.
+  LabelSet labels;                          // domain and vcpu; only for vCPUs.
 };
 
 // Time of all threads of one role of a VM, those that have ended included.

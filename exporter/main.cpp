@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "collectors/catalog.h"
+#include "collectors/inventory/bpf_task_reader.h"
 #include "collectors/inventory/inventory.h"
-#include "collectors/inventory/procfs_task_reader.h"
 #include "collectors/libvirt/cache.h"
 #include "collectors/libvirt/child.h"
 #include "exporter/http_server.h"
@@ -63,7 +63,7 @@ Scrape make_scrape(const Config& config,
                    const std::shared_ptr<LibvirtCache>& libvirt,
                    milliseconds patience) {
   auto inventory = std::make_shared<Inventory>(
-      config.roots, std::make_unique<ProcfsTaskReader>(config.roots),
+      config.roots, BpfTaskReader::open(config.roots, config.ebpf_enabled),
       CommandLines(config.roots), [libvirt] { return libvirt->view(); },
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;

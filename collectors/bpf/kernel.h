@@ -27,6 +27,7 @@ typedef __u64 u64;
 /* include/linux/sched.h: CONFIG_SCHED_INFO. Times are of the run queue's clock.
  */
 struct sched_info {
+  unsigned long pcount;           /* Times put on a CPU. */
   unsigned long long run_delay;   /* Waited for a CPU, waits that have ended. */
   unsigned long long last_queued; /* When the open wait began; 0: none. */
 } KERNEL_STRUCT;
@@ -47,17 +48,42 @@ struct cfs_rq {
 struct sched_entity {
   struct sched_entity* parent;
   struct cfs_rq* cfs_rq; /* The queue it is on; of the CPU it is on. */
+  u64 sum_exec_runtime;
+  u64 nr_migrations;
 } KERNEL_STRUCT;
 
+struct signal_struct { /* What the threads of a process share. */
+  int nr_threads;
+} KERNEL_STRUCT;
+
+struct thread_info {
+  u32 cpu; /* Since Linux 5.16. */
+} KERNEL_STRUCT;
+
+typedef struct cpumask {
+  unsigned long bits[1]; /* As many as the kernel was built for. */
+} KERNEL_STRUCT cpumask_t;
+
 struct task_struct {
+  struct thread_info thread_info;
   unsigned int flags;
   struct sched_entity se;
+  cpumask_t cpus_mask; /* Affinity, as in /proc/PID/status. */
   struct sched_info sched_info;
+  int exit_state; /* Not 0: has ended. */
   int pid;
   int tgid;
   struct task_struct* group_leader;
+  unsigned long nvcsw; /* Voluntary and involuntary switches. */
+  unsigned long nivcsw;
   u64 start_boottime;
   char comm[16];
+  struct signal_struct* signal;
+} KERNEL_STRUCT;
+
+/* Before Linux 5.16. */
+struct task_struct___with_cpu {
+  u32 cpu;
 } KERNEL_STRUCT;
 
 struct seq_file;

@@ -4,8 +4,6 @@
 #ifdef VCPU_HAVE_BPF
 
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,34 +12,18 @@
 #include <ctime>
 
 #include "collectors/bpf/iterator.h"
+#include "collectors/bpf/load_log.h"
+#include "collectors/bpf/told_pids.h"
 #include "runqueue.skel.h"
 
 namespace vcpu {
 namespace {
-
-constexpr std::size_t kBitsPerWord = 64;
-
-Error why(int error) {
-  if (error == -EPERM)
-    return failed("not allowed: needs CAP_BPF and CAP_PERFMON at the start");
-  if (error == -EACCES || error == -EINVAL)
-    return failed("this kernel's verifier refuses the eBPF programs");
-  if (error == -ENOENT || error == -ESRCH)
-    return failed("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
-  return {std::error_code(-error, std::generic_category()),
-          "eBPF cannot be loaded"};
-}
 
 std::uint64_t since_boot_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
          static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-int silent(libbpf_print_level /*level*/, const char* /*format*/,
-           va_list /*arguments*/) {
-  return 0;
 }
 
 struct DestroySkeleton {
@@ -52,8 +34,9 @@ struct DestroySkeleton {
 using Skeleton = std::unique_ptr<runqueue_bpf, DestroySkeleton>;
 
 // Null where it fails; `error` says why.
-Skeleton load(bool with_culprits, bool with_quota, int& error) {
-  Skeleton skeleton(runqueue_bpf__open());
+Skeleton load(bool with_culprits, bool with_quota, const LoadLog& log,
+              int& error) {
+  Skeleton skeleton(runqueue_bpf__open_opts(log.options()));
   if (!skeleton) {
     error = -errno;
     return nullptr;
@@ -75,49 +58,28 @@ Skeleton load(bool with_culprits, bool with_quota, int& error) {
 }  // namespace
 
 struct RunqueueProgram::State {
-  State(Skeleton a_skeleton, void* bits)
-      : skeleton(std::move(a_skeleton)),
-        told(static_cast<volatile __u64*>(bits)) {}
-  ~State() { ::munmap(const_cast<__u64*>(told), told_bytes()); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-
-  std::size_t told_words() const {
-    return bpf_map__max_entries(skeleton->maps.told);
-  }
-  std::size_t told_bytes() const { return told_words() * sizeof(__u64); }
-  void set(pid_t pid, bool on) const {
-    const auto bit = static_cast<std::size_t>(pid);
-    if (pid < 0 || bit / kBitsPerWord >= told_words()) return;
-    const __u64 mask = __u64{1} << (bit % kBitsPerWord);
-    const __u64 word = told[bit / kBitsPerWord];
-    told[bit / kBitsPerWord] = on ? word | mask : word & ~mask;
-  }
-
   Skeleton skeleton;
-  volatile __u64* told;
-  std::vector<pid_t> pids;
+  ToldPids told;
   std::string buffer;
 };
 
 Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
-  libbpf_set_print(silent);
+  LoadLog log;
   int error = 0;
   std::string quota_reason;
-  Skeleton skeleton = load(with_culprits, with_culprits, error);
+  Skeleton skeleton = load(with_culprits, with_culprits, log, error);
   if (!skeleton && with_culprits) {
     quota_reason =
         "the kernel does not let eBPF see unthrottle_cfs_rq; such time is "
         "charged to whoever had the CPU";
-    skeleton = load(with_culprits, false, error);
+    skeleton = load(with_culprits, false, log, error);
   }
-  if (!skeleton) return why(error);
-  const std::size_t bytes =
-      bpf_map__max_entries(skeleton->maps.told) * sizeof(__u64);
-  void* const bits = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                            bpf_map__fd(skeleton->maps.told), 0);
-  if (bits == MAP_FAILED) return why(-errno);
-  RunqueueProgram program(std::make_unique<State>(std::move(skeleton), bits));
+  if (!skeleton) return log.error(error);
+  const bpf_map* const map = skeleton->maps.told_pids;
+  auto told = ToldPids::open(bpf_map__fd(map), bpf_map__max_entries(map));
+  if (!told) return told.error();
+  RunqueueProgram program(std::make_unique<State>(
+      State{std::move(skeleton), *std::move(told), {}}));
   program.quota_reason_ = std::move(quota_reason);
   // Opens the accounts of the vCPUs that run already.
   if (const auto first = program.read(); !first) return first.error();
@@ -125,9 +87,7 @@ Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
 }
 
 void RunqueueProgram::tell(const std::vector<pid_t>& pids) {
-  for (const pid_t pid : state_->pids) state_->set(pid, false);
-  for (const pid_t pid : pids) state_->set(pid, true);
-  state_->pids = pids;
+  state_->told.set(pids);
 }
 
 Result<std::map<pid_t, account_record>> RunqueueProgram::read() {

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "collectors/base/file.h"
 #include "collectors/base/label_text.h"
 #include "collectors/inventory/thread_role.h"
 #include "collectors/kernel/proc_stat.h"
@@ -81,6 +82,7 @@ Result<Snapshot> Inventory::take(Families& said) {
   const auto processes = tasks_->processes(said);
   if (!processes) return processes.error();
   find_instances(*processes, said);
+  choose_tasks(said);
 
   // All threads are read before anybody is named: a VM that has just ended must
   // not share its name with the one that was started in its place.
@@ -149,6 +151,13 @@ void Inventory::find_instances(const std::vector<Process>& processes,
   instances_ = std::move(alive);
 }
 
+void Inventory::choose_tasks(Families& said) {
+  std::vector<pid_t> pids;
+  pids.reserve(instances_.size());
+  for (const auto& [pid, instance] : instances_) pids.push_back(pid);
+  tasks_->choose(pids, said);
+}
+
 // A process that could not be read once has not ended for that: its totals wait
 // for it.
 void Inventory::keep_unseen(std::map<pid_t, Instance>& alive) {
@@ -198,21 +207,12 @@ RoleOfThread Inventory::role_of(const Instance& instance, const Task& task) {
 std::vector<Task> Inventory::read_tasks(const Instance& instance,
                                         const VhostThreads& vhosts,
                                         Families& said) {
-  // Held for this pass only: what is read through it is one process's, and no
-  // number of VMs uses the descriptors up.
-  const auto directory = Directory::open(path_of(instance.key.pid));
-  if (!directory) {
-    if (!is_gone(directory.error())) said.problem(directory.error().message());
-    return {};
-  }
-  auto tasks = tasks_->threads(*directory, said);
+  auto tasks = tasks_->threads(instance.key.pid, said);
   if (of_another(tasks, instance.key)) return {};
   const auto own = vhosts.find(instance.key.pid);
   if (tasks.empty() || own == vhosts.end()) return tasks;
   for (const pid_t pid : own->second) {
-    const auto worker = Directory::open(path_of(pid));
-    if (!worker) continue;
-    for (auto& task : tasks_->threads(*worker, said))
+    for (auto& task : tasks_->threads(pid, said))
       tasks.push_back(std::move(task));
   }
   return tasks;
@@ -287,6 +287,7 @@ Thread Inventory::make_thread(Instance& instance, const std::string& domain,
   thread.role = role.role;
   thread.vcpu = role.vcpu;
   thread.cpu = task.cpu;
+  thread.waiting_ns = task.waiting_ns;
   thread.allowed = task.allowed;
   thread.sched = task.sched;
   const VmTotals::ThreadId id{task.tid, task.start_ticks};

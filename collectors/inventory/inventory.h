@@ -69,6 +69,7 @@ class Inventory {
   };
 
   void find_instances(const std::vector<Process>& processes, Families& said);
+  void choose_tasks(Families& said);
   std::optional<Instance> make_instance(const CommandLines::Key& key,
                                         VmIdentity identity) const;
   void keep_unseen(std::map<pid_t, Instance>& alive);

@@ -20,8 +20,7 @@ namespace {
 // has come to belong to somebody else.
 constexpr unsigned kRecheck = 16;
 
-// Of one process; one that has more is no VM, or not worth a scrape.
-constexpr std::size_t kMaxThreads = 8192;
+constexpr const char* kHidden = "other users' processes are hidden (hidepid)";
 
 bool is_refused(const Error& error) {
   return error.code == std::errc::permission_denied ||
@@ -29,6 +28,11 @@ bool is_refused(const Error& error) {
 }
 
 }  // namespace
+
+std::string hidden_processes_reason(const Roots& roots) {
+  // The first process always lives, and nobody else's is ours.
+  return read_file(roots.proc + "/1/stat") ? "" : kHidden;
+}
 
 ProcfsTaskReader::ProcfsTaskReader(Roots roots) : roots_(std::move(roots)) {}
 
@@ -65,8 +69,7 @@ Result<std::vector<Process>> ProcfsTaskReader::processes(Families& said) {
     processes.push_back(*std::move(found));
   }
   kernel_threads_ = std::move(kernel_threads);
-  said.source("procfs",
-              hidden_ ? "other users' processes are hidden (hidepid)" : "");
+  said.source("procfs", hidden_ ? kHidden : "");
   return processes;
 }
 
@@ -92,8 +95,15 @@ std::optional<Process> ProcfsTaskReader::process(pid_t pid, Families& said) {
                  stat->kernel_thread()};
 }
 
-std::vector<Task> ProcfsTaskReader::threads(const Directory& directory,
-                                            Families& said) {
+std::vector<Task> ProcfsTaskReader::threads(pid_t pid, Families& said) {
+  // Held for this pass only: what is read through it is one process's, and no
+  // number of VMs uses the descriptors up.
+  const auto opened = Directory::open(roots_.proc + "/" + std::to_string(pid));
+  if (!opened) {
+    if (!is_gone(opened.error())) said.problem(opened.error().message());
+    return {};
+  }
+  const Directory& directory = *opened;
   const auto tids = list_numbers_at(directory, "task");
   if (!tids) {
     if (!is_gone(tids.error())) said.problem(tids.error().message());

@@ -13,20 +13,24 @@
 #include <map>
 #include <set>
 
+#include "collectors/base/file.h"
 #include "collectors/base/roots.h"
 #include "collectors/inventory/task_reader.h"
 
 namespace vcpu {
 
+// Why not all processes are to be seen there; empty: they are.
+std::string hidden_processes_reason(const Roots& roots);
+
 class ProcfsTaskReader final : public TaskReader {
  public:
   explicit ProcfsTaskReader(Roots roots);
 
-  std::string_view name() const override { return "procfs"; }
   void begin(std::shared_ptr<const Topology> host) override;
   Result<std::vector<Process>> processes(Families& said) override;
-  std::vector<Task> threads(const Directory& directory,
-                            Families& said) override;
+  void choose(const std::vector<pid_t>& /*pids*/, Families& /*said*/) override {
+  }
+  std::vector<Task> threads(pid_t pid, Families& said) override;
   void report(Families& said) override;
 
  private:

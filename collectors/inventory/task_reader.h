@@ -2,14 +2,15 @@
 //
 // TaskReader: where the scheduler's figures of processes and threads come from.
 //
-// One pass per scrape: begin(), processes(), threads() of those that matter,
-// then report(). What has ended meanwhile is left out in silence; what cannot
-// be read or understood is said as a problem, and the rest is complete.
-// One scrape, one thread.
+// One pass per scrape: begin(), processes(), choose() those that matter,
+// threads() of each of them, then report(). What has ended meanwhile is left
+// out in silence; what cannot be read or understood is said as a problem, and
+// the rest is complete. One scrape, one thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,7 +19,6 @@
 #include <vector>
 
 #include "collectors/base/families.h"
-#include "collectors/base/file.h"
 #include "collectors/base/result.h"
 #include "collectors/snapshot.h"
 #include "collectors/topology.h"
@@ -40,22 +40,27 @@ struct Task {
   std::uint64_t start_ticks = 0;
   std::optional<int> cpu;
   std::optional<SchedStat> sched;
-  std::shared_ptr<const CpuSet> allowed;  // Online CPUs only; null: unknown.
+  std::optional<std::uint64_t> waiting_ns;  // The wait that goes on; 0: none.
+  std::shared_ptr<const CpuSet> allowed;    // Online CPUs only; null: unknown.
 };
+
+// Of one process; one that has more is no VM, or not worth a scrape.
+inline constexpr std::size_t kMaxThreads = 8192;
 
 class TaskReader {
  public:
   virtual ~TaskReader() = default;
-  virtual std::string_view name() const = 0;
-
   virtual void begin(std::shared_ptr<const Topology> host) = 0;
 
-  // Processes that live: no zombies.
+  // Processes that live: no zombies. A reader may leave out those that have one
+  // thread only, unless they are the kernel's and work for a VM.
   virtual Result<std::vector<Process>> processes(Families& said) = 0;
 
-  // The threads of the process that `directory`, a /proc/PID, was opened for.
-  virtual std::vector<Task> threads(const Directory& directory,
-                                    Families& said) = 0;
+  // Of these the threads will be asked for.
+  virtual void choose(const std::vector<pid_t>& pids, Families& said) = 0;
+
+  // By ascending tid; empty where the process has ended.
+  virtual std::vector<Task> threads(pid_t pid, Families& said) = 0;
 
   // Says which of its sources this pass could read, and why not the others.
   virtual void report(Families& said) = 0;

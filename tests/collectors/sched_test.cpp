@@ -65,9 +65,29 @@ TEST(Sched, SaysNoNodeOfACpuWithoutOne) {
   EXPECT_THAT(samples_of(said), Not(Contains(StartsWith("vcpu_numa_node"))));
 }
 
-TEST(Sched, SaysWhyOpenWaitsAreMissing) {
-  EXPECT_THAT(reason_of(collect(snapshot_of({})), "open_waits"),
-              HasSubstr("/proc"));
+TEST(Sched, SaysTheLongestOfTheWaitsThatGoOn) {
+  Thread first = vcpu_thread("web", 0, {}, 7, {0});
+  Thread second = vcpu_thread("web", 1, {}, 7, {0});
+  first.waiting_ns = 30'000'000;
+  second.waiting_ns = 2'500'000'000;
+  const auto said = collect(snapshot_of({vm_of("web", {first, second})}));
+  EXPECT_THAT(samples_of(said),
+              Contains("vcpu_waiting_seconds{domain=\"web\"} 2.5"));
+}
+
+TEST(Sched, SaysThatNobodyWaits) {
+  Thread thread = vcpu_thread("web", 0, {}, 7, {0});
+  thread.waiting_ns = 0;
+  const auto said = collect(snapshot_of({vm_of("web", {thread})}));
+  EXPECT_THAT(samples_of(said),
+              Contains("vcpu_waiting_seconds{domain=\"web\"} 0"));
+}
+
+TEST(Sched, SaysNothingOfWaitsThatItCannotSee) {
+  const auto said =
+      collect(snapshot_of({vm_of("web", {vcpu_thread("web", 0, {}, 7, {0})})}));
+  EXPECT_THAT(samples_of(said),
+              Not(Contains(StartsWith("vcpu_waiting_seconds"))));
 }
 
 TEST(Sched, LeavesThreadsThatAreNoVcpusAlone) {

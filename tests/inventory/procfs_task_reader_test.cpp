@@ -25,8 +25,7 @@ class ProcfsReader : public testing::Test {
     said_ = {};
     reader_.begin(
         std::make_shared<const Topology>(*read_topology(tree_.roots())));
-    const auto directory = Directory::open(tree_.proc(std::to_string(pid)));
-    auto tasks = reader_.threads(*directory, said_);
+    auto tasks = reader_.threads(pid, said_);
     reader_.report(said_);
     return tasks;
   }

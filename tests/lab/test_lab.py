@@ -143,6 +143,8 @@ class Lab(LabTest):
             self.assertEqual(1, page.value("vcpu_domain_info", domain=domain, vmm="qemu", accel="kvm"), domain)
         self.assertEqual(INNER_VCPUS, page.vcpus())
         self.assert_between("before_once", page, "after_once")
+        self.assertEqual(1, page.value("vcpu_source_available", source="task_iterator", reason=""))
+        self.assertIsNotNone(page.value("vcpu_waiting_seconds", domain="inner-spin"))
         self.assertEqual(2, page.value("vcpu_host_numa_nodes"))
         self.assertEqual(0, page.value("vcpu_numa_node", domain="inner-spin", vcpu="0"))
         self.assertEqual(1, page.value("vcpu_numa_node", domain="inner-idle", vcpu="0"))

@@ -14,9 +14,15 @@ def ebpf_files(pid):
     return [link for link in links if "bpf" in link]
 
 
-def reason(page):
+def hooks(pid):
+    """Where the kernel runs programs of the process: an iterator runs when it is read, and only then."""
+    texts = (path.read_text() for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir())
+    return [text for text in texts if "link_type:" in text and "link_type:\titer" not in text]
+
+
+def reason(page, source="runqueue"):
     """Why the programs are not there; "" where they are."""
-    [sample] = page.named("vcpu_source_available", source="runqueue")
+    [sample] = page.named("vcpu_source_available", source=source)
     return sample.labels["reason"]
 
 
@@ -40,25 +46,50 @@ class Ebpf(unittest.TestCase):
             kinds = {sample.labels["culprit_kind"] for sample in page.named("vcpu_stolen_by_seconds_total", domain="waits")}
             self.assertLessEqual({"self", "domain", "host", "idle", "unknown"}, kinds)
 
+    def test_tasks_are_read_without_any_right_and_without_their_files(self):
+        with FakeVm("waits") as vm, Exporter() as exporter:
+            page = exporter.page_with(2, "waits")
+            self.assertEqual(reason(page, "task_iterator"), "")
+            self.assertEqual(len(page.named("vcpu_waiting_seconds", domain="waits")), 1)
+            self.assertEqual(page.named("vcpu_source_available", source="task_schedstat"), [])
+
     def test_switched_off_at_the_start_it_attaches_nothing(self):
-        for flag in ("--no-collector.runqueue", "--no-ebpf"):
-            with self.subTest(flag=flag), Exporter(flag) as exporter:
-                self.assertEqual(ebpf_files(exporter.pid), [])
+        with Exporter("--no-ebpf") as exporter:
+            self.assertEqual(ebpf_files(exporter.pid), [])
+        with Exporter("--no-collector.runqueue") as exporter:
+            self.assertEqual(hooks(exporter.pid), [])
 
     def test_switched_off_by_a_reload_it_detaches_at_once(self):
         path = write_file("collectors: {runqueue: true}\n", scratch_directory() / "config.yml")
         with Exporter(f"--config.file={path}") as exporter:
-            self.assertNotEqual(ebpf_files(exporter.pid), [])
+            self.assertNotEqual(hooks(exporter.pid), [])
             write_file("collectors: {runqueue: false}\n", path)
             os.kill(exporter.pid, signal.SIGHUP)
-            wait_for(lambda: not ebpf_files(exporter.pid), "the programs to be let go of")
+            wait_for(lambda: not hooks(exporter.pid), "the programs to be let go of")
             write_file("collectors: {runqueue: true}\n", path)
             os.kill(exporter.pid, signal.SIGHUP)
             wait_for(lambda: "runqueue" in exporter.page().collectors(), "the collector to be on")
             self.assertEqual(reason(exporter.page()), "switched off at the start; restart to attach it")
 
+    def test_where_proc_is_not_the_hosts_it_is_read_and_the_reason_says_so(self):
+        own_pids = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
+        hosts_proc = scratch_directory()
+        with_hosts_proc = ("unshare", "--mount", "sh", "-c", f'mount --bind /proc {hosts_proc} && exec "$0" "$@"')
+        cases = [
+            (own_pids, (), "pid namespace"),
+            ((*with_hosts_proc, *own_pids), (f"--path.procfs={hosts_proc}",), "pid namespace"),
+            (("unshare", "--time", "--fork", "--kill-child", "--boottime=1000000"), (), "time namespace"),
+        ]
+        for under, flags, words in cases:
+            with self.subTest(under=" ".join(under)), Exporter(*flags, under=under) as exporter:
+                page = exporter.page()
+                self.assertIn(words, reason(page))
+                self.assertIn(words, reason(page, "task_iterator"))
+                self.assertEqual(page.named("vcpu_source_available", source="procfs")[0].value, 1)
+
     def test_without_rights_the_reason_says_which_are_needed(self):
         as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
         with Exporter(under=as_nobody) as exporter:
             self.assertIn("CAP_BPF", reason(exporter.page()))
+            self.assertIn("CAP_BPF", reason(exporter.page(), "task_iterator"))
             self.assertEqual(exporter.page().collectors()["runqueue"], 1)

@@ -6,18 +6,26 @@
 #include <memory>
 #include <utility>
 
+#include "collectors/inventory/bpf_task_reader.h"
 #include "collectors/inventory/inventory.h"
-#include "collectors/inventory/procfs_task_reader.h"
 
 namespace vcpu {
+
+inline Inventory inventory_with(std::unique_ptr<TaskReader> tasks,
+                                const Roots& roots,
+                                std::shared_ptr<const LibvirtView> libvirt =
+                                    std::make_shared<const LibvirtView>()) {
+  // A test waits for every command line, however busy the machine is.
+  return {roots, std::move(tasks), CommandLines(roots),
+          [view = std::move(libvirt)] { return view; },
+          std::chrono::seconds(10)};
+}
 
 inline Inventory inventory_on(const Roots& roots,
                               std::shared_ptr<const LibvirtView> libvirt =
                                   std::make_shared<const LibvirtView>()) {
-  // A test waits for every command line, however busy the machine is.
-  return {roots, std::make_unique<ProcfsTaskReader>(roots), CommandLines(roots),
-          [view = std::move(libvirt)] { return view; },
-          std::chrono::seconds(10)};
+  return inventory_with(BpfTaskReader::open(roots, false), roots,
+                        std::move(libvirt));
 }
 
 inline const Vm* find_vm(const Snapshot& snapshot, std::string_view domain) {

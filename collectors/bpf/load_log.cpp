@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifdef VCPU_HAVE_BPF
+
+#include "collectors/bpf/load_log.h"
+
+#include <cerrno>
+#include <string_view>
+
+namespace vcpu {
+namespace {
+
+constexpr std::size_t kLogBytes = std::size_t{1} << 20;
+
+int silent(libbpf_print_level /*level*/, const char* /*format*/,
+           va_list /*arguments*/) {
+  return 0;
+}
+
+// The line that says what the verifier does not like: its last, but for the
+// statistics.
+std::string last_words(std::string_view log) {
+  while (!log.empty()) {
+    const auto end = log.find_last_not_of('\n');
+    if (end == std::string_view::npos) break;
+    log = log.substr(0, end + 1);
+    const auto before = log.rfind('\n');
+    const auto line = log.substr(before + 1);
+    if (line.find("processed ") != 0) return std::string(line);
+    if (before == std::string_view::npos) break;
+    log = log.substr(0, before);
+  }
+  return "it does not say why";
+}
+
+}  // namespace
+
+LoadLog::LoadLog() : text_(kLogBytes, '\0') {
+  libbpf_set_print(silent);
+  options_.sz = sizeof options_;
+  options_.kernel_log_buf = text_.data();
+  options_.kernel_log_size = text_.size();
+}
+
+Error LoadLog::error(int error) const {
+  if (error == -EPERM)
+    return failed("not allowed: needs CAP_BPF and CAP_PERFMON at the start");
+  if (error == -EACCES || error == -EINVAL)
+    return failed("this kernel's verifier refuses the eBPF program: " +
+                  last_words(text_.c_str()));
+  if (error == -ENOENT || error == -ESRCH)
+    return failed("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
+  return {std::error_code(-error, std::generic_category()),
+          "eBPF cannot be loaded"};
+}
+
+}  // namespace vcpu
+
+#endif

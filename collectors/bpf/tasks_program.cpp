@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/bpf/tasks_program.h"
+
+#ifdef VCPU_HAVE_BPF
+
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "collectors/bpf/iterator.h"
+#include "collectors/bpf/load_log.h"
+#include "collectors/bpf/told_pids.h"
+#include "tasks.skel.h"
+
+namespace vcpu {
+namespace {
+
+constexpr int kBitsPerWord = 64;
+
+struct DestroySkeleton {
+  void operator()(tasks_bpf* skeleton) const { tasks_bpf__destroy(skeleton); }
+};
+using Skeleton = std::unique_ptr<tasks_bpf, DestroySkeleton>;
+
+__u32 mask_words() {
+  const int cpus = std::max(libbpf_num_possible_cpus(), 1);
+  return static_cast<__u32>((cpus + kBitsPerWord - 1) / kBitsPerWord);
+}
+
+}  // namespace
+
+struct TasksProgram::State {
+  Skeleton skeleton;
+  ToldPids chosen;
+  std::string records;
+};
+
+Result<TasksProgram> TasksProgram::open() {
+  LoadLog log;
+  Skeleton skeleton(tasks_bpf__open_opts(log.options()));
+  if (!skeleton) return log.error(-errno);
+  skeleton->rodata->mask_words = mask_words();
+  int error = tasks_bpf__load(skeleton.get());
+  if (error == 0) error = tasks_bpf__attach(skeleton.get());
+  if (error != 0) return log.error(error);
+  const bpf_map* const map = skeleton->maps.told_pids;
+  auto chosen = ToldPids::open(bpf_map__fd(map), bpf_map__max_entries(map));
+  if (!chosen) return chosen.error();
+  TasksProgram program(std::make_unique<State>(
+      State{std::move(skeleton), *std::move(chosen), {}}));
+  if (const auto first = program.read(); !first) return first.error();
+  return program;
+}
+
+void TasksProgram::choose(const std::vector<pid_t>& pids) {
+  state_->chosen.set(pids);
+}
+
+bool TasksProgram::is_chosen(pid_t pid) const {
+  return state_->chosen.contains(pid);
+}
+
+Result<std::string_view> TasksProgram::read() {
+  const int link = bpf_link__fd(state_->skeleton->links.read_tasks);
+  if (const auto all = read_iterator(link, state_->records); !all)
+    return all.error();
+  return std::string_view(state_->records);
+}
+
+}  // namespace vcpu
+
+#else
+
+namespace vcpu {
+
+struct TasksProgram::State {};
+
+Result<TasksProgram> TasksProgram::open() {
+  return failed("this program was built without eBPF");
+}
+
+void TasksProgram::choose(const std::vector<pid_t>& /*pids*/) {}
+
+bool TasksProgram::is_chosen(pid_t /*pid*/) const { return false; }
+
+Result<std::string_view> TasksProgram::read() {
+  return failed("this program was built without eBPF");
+}
+
+}  // namespace vcpu
+
+#endif
+
+namespace vcpu {
+
+TasksProgram::TasksProgram(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+TasksProgram::~TasksProgram() = default;
+TasksProgram::TasksProgram(TasksProgram&&) noexcept = default;
+TasksProgram& TasksProgram::operator=(TasksProgram&&) noexcept = default;
+
+}  // namespace vcpu

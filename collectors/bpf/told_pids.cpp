@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/bpf/told_pids.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace vcpu {
+namespace {
+
+constexpr std::size_t kBitsPerWord = 64;
+
+std::size_t word_of(pid_t pid) {
+  return static_cast<std::size_t>(pid) / kBitsPerWord;
+}
+
+std::uint64_t bit_of(pid_t pid) {
+  return std::uint64_t{1} << (static_cast<std::size_t>(pid) % kBitsPerWord);
+}
+
+}  // namespace
+
+Result<ToldPids> ToldPids::open(int map_fd, std::size_t words) {
+  void* const bits = ::mmap(nullptr, words * sizeof(std::uint64_t),
+                            PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+  if (bits == MAP_FAILED) {
+    return Error{std::error_code(errno, std::generic_category()),
+                 "an eBPF map cannot be mapped"};
+  }
+  return ToldPids(static_cast<std::uint64_t*>(bits), words);
+}
+
+ToldPids::~ToldPids() {
+  if (bits_ != nullptr)
+    ::munmap(const_cast<std::uint64_t*>(bits_), words_ * sizeof(std::uint64_t));
+}
+
+ToldPids::ToldPids(ToldPids&& other) noexcept
+    : bits_(std::exchange(other.bits_, nullptr)),
+      words_(other.words_),
+      pids_(std::move(other.pids_)) {}
+
+void ToldPids::set(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids_) put(pid, false);
+  for (const pid_t pid : pids) put(pid, true);
+  pids_ = pids;
+}
+
+bool ToldPids::contains(pid_t pid) const {
+  return pid >= 0 && word_of(pid) < words_ &&
+         (bits_[word_of(pid)] & bit_of(pid)) != 0;
+}
+
+void ToldPids::put(pid_t pid, bool told) {
+  if (pid < 0 || word_of(pid) >= words_) return;
+  const std::uint64_t word = bits_[word_of(pid)];
+  bits_[word_of(pid)] = told ? word | bit_of(pid) : word & ~bit_of(pid);
+}
+
+}  // namespace vcpu

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/bpf_task_reader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <tuple>
+#include <utility>
+
+#include "collectors/base/file.h"
+#include "collectors/bpf/other_processes.h"
+
+namespace vcpu {
+namespace {
+
+constexpr int kBitsPerWord = 64;
+
+Result<TasksProgram> open_program(const Roots& roots, bool ebpf) {
+  if (!ebpf) return failed("eBPF is switched off (--no-ebpf)");
+  if (auto reason = other_processes_reason(roots); !reason.empty())
+    return failed(std::move(reason));
+  return TasksProgram::open();
+}
+
+// As /proc/PID/stat tells it.
+std::uint64_t ticks(std::uint64_t ns) {
+  const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return ns / (1'000'000'000 / per_second);
+}
+
+std::string comm_of(const task_record& task) {
+  return {task.comm, ::strnlen(task.comm, sizeof task.comm)};
+}
+
+bool has(std::string_view mask, int cpu) {
+  const auto at = static_cast<std::size_t>(cpu / kBitsPerWord) * sizeof(__u64);
+  if (at + sizeof(__u64) > mask.size()) return false;
+  __u64 word = 0;
+  std::memcpy(&word, mask.data() + at, sizeof word);
+  return (word >> (cpu % kBitsPerWord) & 1) != 0;
+}
+
+}  // namespace
+
+std::unique_ptr<TaskReader> BpfTaskReader::open(const Roots& roots, bool ebpf) {
+  return std::make_unique<BpfTaskReader>(roots, open_program(roots, ebpf));
+}
+
+BpfTaskReader::BpfTaskReader(Roots roots, Result<TasksProgram> program)
+    : roots_(std::move(roots)), program_(std::move(program)), procfs_(roots_) {}
+
+void BpfTaskReader::begin(std::shared_ptr<const Topology> host) {
+  host_ = std::move(host);
+  procfs_.begin(host_);
+}
+
+bool BpfTaskReader::read_records() {
+  missing_reason_.clear();
+  records_.clear();
+  sets_.clear();
+  if (!program_) {
+    missing_reason_ = program_.error().message();
+    return false;
+  }
+  const auto read = program_->read();
+  if (!read) {
+    missing_reason_ = read.error().message();
+    return false;
+  }
+  for (std::string_view rest = *read; !rest.empty();) {
+    Record record{};
+    if (rest.size() < sizeof record.task) break;
+    std::memcpy(&record.task, rest.data(), sizeof record.task);
+    rest.remove_prefix(sizeof record.task);
+    record.mask = rest.substr(0, record.task.words * sizeof(__u64));
+    rest.remove_prefix(record.mask.size());
+    records_.push_back(record);
+  }
+  std::sort(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.task.tgid, a.task.tid) <
+           std::tie(b.task.tgid, b.task.tid);
+  });
+  return true;
+}
+
+Result<std::vector<Process>> BpfTaskReader::processes(Families& said) {
+  if (!read_records()) return procfs_.processes(said);
+  std::vector<Process> processes;
+  for (const auto& [task, mask] : records_) {
+    if (task.tid != task.tgid) continue;
+    processes.push_back({static_cast<pid_t>(task.tid), comm_of(task),
+                         ticks(task.start_ns), task.num_threads,
+                         task.kernel_thread != 0});
+  }
+  // What a VM is called is still read from there.
+  said.source("procfs", hidden_processes_reason(roots_));
+  return processes;
+}
+
+void BpfTaskReader::choose(const std::vector<pid_t>& pids, Families& said) {
+  if (!missing_reason_.empty()) return;
+  const bool all_known = std::all_of(pids.begin(), pids.end(), [&](pid_t pid) {
+    return program_->is_chosen(pid);
+  });
+  program_->choose(pids);
+  // The pass could not know of a VM that is new: another one.
+  if (all_known || read_records()) return;
+  said.problem("task_iterator: " + missing_reason_);
+}
+
+std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
+  if (!missing_reason_.empty()) return procfs_.threads(pid, said);
+  const auto tgid = static_cast<__u32>(pid);
+  const auto first = std::partition_point(
+      records_.begin(), records_.end(),
+      [&](const Record& record) { return record.task.tgid < tgid; });
+  const auto last = std::partition_point(
+      first, records_.end(),
+      [&](const Record& record) { return record.task.tgid == tgid; });
+  const auto found = static_cast<std::size_t>(last - first);
+  const auto read = std::min(found, kMaxThreads);
+  if (read < found) said.dropped("thread_limit");
+  std::vector<Task> tasks;
+  tasks.reserve(read);
+  for (std::size_t i = 0; i < read; ++i)
+    tasks.push_back(make_task(first[static_cast<std::ptrdiff_t>(i)]));
+  return tasks;
+}
+
+Task BpfTaskReader::make_task(const Record& record) {
+  const task_record& from = record.task;
+  Task task;
+  task.tid = static_cast<pid_t>(from.tid);
+  task.comm = comm_of(from);
+  task.start_ticks = ticks(from.start_ns);
+  task.cpu = static_cast<int>(from.cpu);
+  task.sched = SchedStat{from.run_ns,    from.wait_ns,     from.dispatches,
+                         from.voluntary, from.involuntary, from.migrations};
+  task.waiting_ns = from.waiting_ns;
+  task.allowed = allowed(record.mask);
+  return task;
+}
+
+std::shared_ptr<const CpuSet> BpfTaskReader::allowed(std::string_view mask) {
+  const auto known = sets_.find(mask);
+  if (known != sets_.end()) return known->second;
+  CpuSet online;
+  // The kernel's mask keeps CPUs that are offline or not there at all.
+  for (const int cpu : host_->online)
+    if (has(mask, cpu)) online.push_back(cpu);
+  auto set = std::make_shared<const CpuSet>(std::move(online));
+  sets_.emplace(mask, set);
+  return set;
+}
+
+void BpfTaskReader::report(Families& said) {
+  said.source("task_iterator", missing_reason_);
+  said.source("open_waits", missing_reason_.empty() ? "" : "not told by /proc");
+  if (!missing_reason_.empty()) procfs_.report(said);
+}
+
+}  // namespace vcpu
