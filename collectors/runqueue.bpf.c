@@ -16,9 +16,16 @@
 #include "collectors/runqueue.h"
 
 #define RING 256     /* Slices a CPU remembers; a power of two. */
-#define THROTTLES 16 /* Spans of throttling that a CPU remembers, likewise. */
+#define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 4      /* Such spans within one wait that are told apart. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
+
+/* Since Linux 6.18 tasks are throttled one by one, as they return to user mode:
+ * each of them is seen leaving its CPU, and the run queue keeps the times. */
+#define THROTTLES_TASKS \
+  bpf_core_field_exists(struct cfs_rq, throttled_limbo_list)
+
+__u8 throttles_tasks = 0; /* Told at the first reading. */
 
 /* Said once, before loading. */
 const volatile __u8 with_culprits = 1;
@@ -33,7 +40,8 @@ struct slice {
 struct throttle {
   u64 queue; /* Address of the cfs_rq. */
   u64 from;
-  u64 to;
+  u64 to;     /* Of a hooked span. */
+  u64 before; /* Of a noted span: what had been throttled before it. */
 };
 
 struct cpu {
@@ -320,9 +328,54 @@ __noinline int add_past_spans(struct wait *wait, struct cpu *cpu) {
   return 0;
 }
 
-/* The queue of one of its cgroups may have been throttled, or still be. */
-static __always_inline void find_throttled(struct task_struct *task,
-                                           struct cpu *cpu, struct wait *wait) {
+/* Of the task's own queue: when it was throttled, if it still is, and how long
+ * it ever was. A span that was noted has ended when that sum grew. */
+__noinline int add_noted_spans(struct wait *wait, struct cpu *cpu, u64 since,
+                               u64 sum) {
+  u64 later = sum;
+
+  if (!wait || !cpu) return 0;
+  for (u32 i = 0; i < THROTTLES; i++) {
+    struct throttle *span =
+        &cpu->throttles[(cpu->throttle_head - i) & (THROTTLES - 1)];
+
+    u64 to = span->from == since ? wait->to : span->from + later - span->before;
+
+    if (span->queue != wait->queues[0]) continue;
+    later = span->before;
+    add_span(wait, span->from, to);
+    if (wait->spans == SPANS || span->from <= wait->from) break;
+  }
+  return 0;
+}
+
+/* A task leaves its CPU: is it throttled? Each span is noted once. */
+static __always_inline void note_throttle(struct task_struct *task,
+                                          struct rq *rq) {
+  struct cfs_rq *queue = task->se.cfs_rq;
+  u64 since = queue->throttled_clock_self;
+  u32 index = rq->cpu;
+  struct throttle *span;
+  struct cpu *cpu;
+
+  if (!since) return;
+  cpu = bpf_map_lookup_elem(&cpus, &index);
+  if (!cpu) return;
+  for (u32 i = 0; i < 4; i++) {
+    span = &cpu->throttles[(cpu->throttle_head - i) & (THROTTLES - 1)];
+    if (span->queue == (u64)queue && span->from == since) return;
+  }
+  cpu->throttle_head++;
+  span = &cpu->throttles[cpu->throttle_head & (THROTTLES - 1)];
+  span->queue = (u64)queue;
+  span->from = since;
+  span->before = queue->throttled_clock_self_time;
+}
+
+/* The queue of one of its cgroups may have been throttled, or still be. Not
+ * inlined: Linux 6.1 refuses a loop whose head is fallen into from its end. */
+static __noinline int add_hooked_spans(struct task_struct *task,
+                                       struct wait *wait, struct cpu *cpu) {
   struct sched_entity *entity = &task->se;
 
   for (u32 i = 0; i < LEVELS && entity; i++) {
@@ -335,7 +388,22 @@ static __always_inline void find_throttled(struct task_struct *task,
       add_span(wait, queue->throttled_clock, wait->to);
     entity = parent;
   }
-  add_past_spans(wait, cpu);
+  return add_past_spans(wait, cpu);
+}
+
+static __always_inline void find_throttled(struct task_struct *task,
+                                           struct cpu *cpu, struct wait *wait) {
+  struct cfs_rq *queue = task->se.cfs_rq;
+  u64 last = cpu->throttles[cpu->throttle_head & (THROTTLES - 1)].to;
+
+  if (!THROTTLES_TASKS) {
+    if (last > wait->from || queue->throttle_count > 0)
+      add_hooked_spans(task, wait, cpu);
+  } else if (queue->throttled_clock_self || queue->throttled_clock_self_time) {
+    wait->queues[0] = (u64)queue;
+    add_noted_spans(wait, cpu, queue->throttled_clock_self,
+                    queue->throttled_clock_self_time);
+  }
 }
 
 /* Charges what the task has waited, up to now, on the CPU it is queued on. */
@@ -355,12 +423,8 @@ static __always_inline void charge_wait(struct task_struct *task,
   wait.earliest = wait.to;
   wait.victim = task->tgid;
   if (cpu) {
-    u64 last = cpu->throttles[cpu->throttle_head & (THROTTLES - 1)].to;
-
-    if (last > wait.from || task->se.cfs_rq->throttle_count > 0) {
-      find_throttled(task, cpu, &wait);
-      charge_kind(account, CULPRIT_QUOTA, wait.throttled);
-    }
+    find_throttled(task, cpu, &wait);
+    if (wait.throttled) charge_kind(account, CULPRIT_QUOTA, wait.throttled);
     charged = wait.throttled + charge_occupants(account, cpu, &wait, irq_time(rq));
   }
   if (ns > charged) charge_kind(account, CULPRIT_UNKNOWN, ns - charged);
@@ -423,6 +487,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
   rq = next->se.cfs_rq->rq;
   if (account) end_wait(next, account, rq);
   if (with_culprits) begin_slice(next, account, rq);
+  if (with_culprits && THROTTLES_TASKS) note_throttle(prev, rq);
   return 0;
 }
 
@@ -455,6 +520,7 @@ int BPF_PROG(before_unthrottle, struct cfs_rq *queue) {
   u32 zero = 0;
   u64 *from = bpf_map_lookup_elem(&throttled_from, &zero);
 
+  if (THROTTLES_TASKS) return 0;
   if (from) *from = queue->throttled_clock;
   return 0;
 }
@@ -466,7 +532,7 @@ int BPF_PROG(after_unthrottle, struct cfs_rq *queue) {
   struct cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
   struct throttle *past;
 
-  if (!from || !*from || !cpu) return 0;
+  if (THROTTLES_TASKS || !from || !*from || !cpu) return 0;
   cpu->throttle_head++;
   past = &cpu->throttles[cpu->throttle_head & (THROTTLES - 1)];
   past->queue = (u64)queue;
@@ -531,6 +597,7 @@ int read_accounts(struct bpf_iter__task *context) {
   struct account *account;
   bool ours;
 
+  if (THROTTLES_TASKS) throttles_tasks = 1;
   if (!task || !record || task->flags & PF_KTHREAD) return 0;
   ours = is_told(task->pid);
   if (task->pid == task->tgid) {

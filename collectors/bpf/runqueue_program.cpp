@@ -80,9 +80,10 @@ Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
   if (!told) return told.error();
   RunqueueProgram program(std::make_unique<State>(
       State{std::move(skeleton), *std::move(told), {}}));
-  program.quota_reason_ = std::move(quota_reason);
   // Opens the accounts of the vCPUs that run already.
   if (const auto first = program.read(); !first) return first.error();
+  if (program.state_->skeleton->bss->throttles_tasks == 0)
+    program.quota_reason_ = std::move(quota_reason);
   return program;
 }
 

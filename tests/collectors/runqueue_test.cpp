@@ -5,17 +5,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <fstream>
+#include <iostream>
 #include <map>
-#include <numeric>
+#include <thread>
 
 #include "collectors/catalog.h"
+#include "tests/support/cpu_group.h"
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
 #include "tests/support/literal_snapshot.h"
 #include "tests/support/text_of.h"
+#include "tests/support/waiting.h"
 
 namespace vcpu {
 namespace {
@@ -30,14 +36,17 @@ const Family* find_family(const Families& families, const std::string& name) {
   return nullptr;
 }
 
-void pin(pid_t process, int cpu) {
-  const auto tids = list_numbers("/proc/" + std::to_string(process) + "/task");
-  ASSERT_TRUE(tids);
+void move(pid_t tid, int cpu) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(cpu, &one);
-  for (const int tid : *tids)
-    ASSERT_EQ(::sched_setaffinity(tid, sizeof one, &one), 0);
+  ASSERT_EQ(::sched_setaffinity(tid, sizeof one, &one), 0);
+}
+
+void pin(pid_t process, int cpu) {
+  const auto tids = list_numbers("/proc/" + std::to_string(process) + "/task");
+  ASSERT_TRUE(tids);
+  for (const int tid : *tids) move(tid, cpu);
 }
 
 TEST(RunqueueUnopened, HasNoSeriesAndSaysWhy) {
@@ -98,6 +107,14 @@ class Runqueue : public testing::Test {
       ASSERT_TRUE(snapshot);
       if (waited(*snapshot) == waited_) return;
     }
+  }
+
+  void collect_now() {
+    Families said;
+    const auto snapshot = inventory_.take(said);
+    ASSERT_TRUE(snapshot);
+    families_ = std::make_unique<Families>();
+    ASSERT_TRUE(collector_->collect(*snapshot, *families_));
   }
 
   double stolen(const std::string& domain, const std::string& labels) const {
@@ -224,6 +241,228 @@ TEST_F(Runqueue, AHostTaskIsTheCulpritByTheNameOfItsProcess) {
   scrape();
   EXPECT_NEAR(stolen("victim", "culprit_kind=\"host\",culprit=\"backup-job\""),
               cpu, 0.05 * cpu);
+}
+
+// Moved from CPU to CPU while they wait, beside VMs that come and go and
+// threads that live for a moment.
+TEST_F(Runqueue, LosesNothingWhenAllIsInMotion) {
+  FakeVm moved(qemu_argv("moved", "cccccccc-0000-0000-0000-000000000021"),
+               {"CPU 0/KVM", "CPU 1/KVM"});
+  FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-000000000022"),
+               {"CPU 0/KVM", "CPU 1/KVM"});
+  const auto threads =
+      list_numbers("/proc/" + std::to_string(moved.pid()) + "/task");
+  ASSERT_TRUE(threads);
+  scrape();
+  const auto before = waited_.at("moved");
+  const double counted = histogram_sum("moved");
+  moved.start_spin(2 * kSpinMs);
+  noisy.start_spin(2 * kSpinMs);
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(2 * kSpinMs);
+  double last = 0;
+  for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+    for (const std::size_t vcpu : {1U, 2U}) move(threads->at(vcpu), i % 2);
+    std::thread([] {
+      ::pthread_setname_np(::pthread_self(), "CPU 9/KVM");
+    }).join();
+    if (i % 50 != 0) continue;
+    FakeVm brief(qemu_argv("brief", "cccccccc-0000-0000-0000-000000000023"),
+                 {"CPU 0/KVM"});
+    collect_now();
+    EXPECT_GE(stolen("moved", ""), last);
+    last = stolen("moved", "");
+    EXPECT_GE(stolen("brief", ""), 0);
+  }
+  moved.finish_spin();
+  noisy.finish_spin();
+  scrape();
+  const double grown = seconds(waited_.at("moved") - before);
+  EXPECT_GT(grown, 1.0);
+  EXPECT_NEAR(histogram_sum("moved") - counted, grown, 1e-9);
+  EXPECT_NEAR(stolen("moved", ""), histogram_sum("moved"), 1e-8);
+  EXPECT_LT(stolen("moved", "culprit_kind=\"unknown\""), 0.01 * grown);
+  EXPECT_GT(stolen("moved", "culprit_kind=\"domain\",culprit=\"noisy\""), 0.5);
+}
+
+// This thread runs whoever else wants the CPU, while one of these lives.
+class Realtime {
+ public:
+  ~Realtime() {
+    const sched_param ordinary{};
+    ::sched_setscheduler(0, SCHED_OTHER, &ordinary);
+  }
+
+  // Beside such a thread nothing of the ordinary class runs.
+  static bool make(pid_t tid, int priority) {
+    sched_param parameter{};
+    parameter.sched_priority = priority;
+    return ::sched_setscheduler(tid, SCHED_FIFO, &parameter) == 0;
+  }
+};
+
+TEST_F(Runqueue, AWaitThatMovesIsChargedWhereItWasWaited) {
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000031"),
+                {"CPU 0/KVM"});
+  FakeVm first(qemu_argv("first", "cccccccc-0000-0000-0000-000000000032"),
+               {"CPU 0/KVM"});
+  FakeVm second(qemu_argv("second", "cccccccc-0000-0000-0000-000000000033"),
+                {"CPU 0/KVM"});
+  const auto vcpu = [](const FakeVm& vm) {
+    return list_numbers("/proc/" + std::to_string(vm.pid()) + "/task")->at(1);
+  };
+  const auto ran_ns = [&](const FakeVm& vm) {
+    std::ifstream text("/proc/" + std::to_string(vcpu(vm)) + "/schedstat");
+    std::uint64_t ns = 0;
+    text >> ns;
+    return ns;
+  };
+  pin(victim.pid(), 0);
+  pin(first.pid(), 0);
+  pin(second.pid(), 1);
+  // This thread has to act while both CPUs are taken.
+  const Realtime realtime;
+  if (!Realtime::make(0, 20) || !Realtime::make(vcpu(first), 10) ||
+      !Realtime::make(vcpu(second), 10))
+    GTEST_SKIP() << "no right to SCHED_FIFO";
+  scrape();
+  victim.start_spin(1000);
+  ASSERT_TRUE(eventually([&] { return ran_ns(victim) > 10'000'000; }));
+  first.start_spin(300);
+  second.start_spin(300);
+  ASSERT_TRUE(eventually([&] { return ran_ns(first) > 100'000'000; }));
+  move(vcpu(victim), 1);
+  first.finish_spin();
+  second.finish_spin();
+  victim.finish_spin();
+  scrape();
+  EXPECT_GT(stolen("victim", "culprit_kind=\"domain\",culprit=\"first\""),
+            0.09);
+  EXPECT_GT(stolen("victim", "culprit_kind=\"domain\",culprit=\"second\""),
+            0.05);
+  EXPECT_NEAR(stolen("victim", ""), histogram_sum("victim"), 1e-8);
+}
+
+// Each has an account of about a kilobyte while it lives.
+TEST_F(Runqueue, ThreadsThatHaveEndedHoldNoMemory) {
+  constexpr int kThreads = 20'000;
+  const auto slab = [] {
+    std::ifstream meminfo("/proc/meminfo");
+    std::string key;
+    std::string rest;
+    for (std::int64_t kib = 0; meminfo >> key >> kib && getline(meminfo, rest);)
+      if (key == "SUnreclaim:") return kib;
+    return std::int64_t{0};
+  };
+  const auto before = slab();
+  ASSERT_GT(before, 0);
+  for (int i = 0; i < kThreads; ++i)
+    std::thread([] {
+      ::pthread_setname_np(::pthread_self(), "CPU 9/KVM");
+    }).join();
+  // What is freed waits for a grace period.
+  EXPECT_TRUE(eventually([&] { return slab() - before < kThreads / 4; }))
+      << slab() - before << " KiB more";
+}
+
+// What a CPU quota keeps from a vCPU, as the cgroup's own cpu.stat has it.
+class RunqueueQuota : public Runqueue {
+ protected:
+  void SetUp() override {
+    Runqueue::SetUp();
+    if (IsSkipped()) return;
+    scrape();
+    const auto reason = reason_of(*families_, "runqueue_quota");
+    if (!reason.empty()) GTEST_SKIP() << reason;
+    group_ = CpuGroup::make("vcpu_exporter_quota_" + std::to_string(getpid()));
+    if (!group_) GTEST_SKIP() << "no CPU controller to make a group in";
+  }
+
+  double throttled() const { return seconds(group_->throttled_ns()); }
+
+  // For the README.
+  void say(double truth) const {
+    std::cout << "# quota " << quota("limited") << " s of "
+              << stolen("limited", "") << " s, throttled in cpu.stat " << truth
+              << " s\n";
+  }
+
+  double quota(const std::string& domain) const {
+    return stolen(domain, "culprit_kind=\"quota\"");
+  }
+
+  std::unique_ptr<CpuGroup> group_;
+};
+
+TEST_F(RunqueueQuota, IsACulpritOfItsOwn) {
+  FakeVm vm(qemu_argv("limited", "cccccccc-0000-0000-0000-000000000011"),
+            {"CPU 0/KVM"});
+  group_->set_quota_ms(30);
+  group_->add_process(vm.pid());
+  scrape();
+  const double before = throttled();
+  vm.start_spin(2 * kSpinMs);
+  vm.finish_spin();
+  scrape();
+  const double truth = throttled() - before;
+  say(truth);
+  EXPECT_GT(truth, 1.0);
+  EXPECT_NEAR(quota("limited"), truth, 0.02 * truth);
+}
+
+TEST_F(RunqueueQuota, IsToldFromAnotherWhoHasTheCpu) {
+  FakeVm limited(qemu_argv("limited", "cccccccc-0000-0000-0000-000000000012"),
+                 {"CPU 0/KVM"});
+  FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-000000000013"),
+               {"CPU 0/KVM"});
+  pin(limited.pid(), 0);
+  pin(noisy.pid(), 0);
+  group_->set_quota_ms(20);
+  group_->add_process(limited.pid());
+  scrape();
+  const double before = throttled();
+  noisy.start_spin(3 * kSpinMs);
+  limited.start_spin(2 * kSpinMs);
+  limited.finish_spin();
+  noisy.finish_spin();
+  scrape();
+  const double truth = throttled() - before;
+  say(truth);
+  EXPECT_GT(truth, 1.0);
+  EXPECT_NEAR(quota("limited"), truth, 0.02 * truth);
+  // It has its 20 ms of each 100 ms beside another who has the same right.
+  EXPECT_GT(stolen("limited", "culprit_kind=\"domain\",culprit=\"noisy\""),
+            0.1);
+  EXPECT_EQ(quota("noisy"), 0);
+  EXPECT_NEAR(stolen("limited", ""), histogram_sum("limited"), 1e-8);
+}
+
+TEST_F(RunqueueQuota, OfTheWholeVmStopsEachVcpuOfIt) {
+  // As libvirt does it: a group for each vCPU, the quota above them.
+  const auto first = CpuGroup::make("vcpu0", group_.get());
+  const auto second = CpuGroup::make("vcpu1", group_.get());
+  ASSERT_TRUE(first && second);
+  FakeVm vm(qemu_argv("limited", "cccccccc-0000-0000-0000-000000000014"),
+            {"CPU 0/KVM", "CPU 1/KVM"});
+  group_->set_quota_ms(30);
+  group_->add_process(vm.pid());
+  pin(vm.pid(), 0);
+  const auto vcpus =
+      list_numbers("/proc/" + std::to_string(vm.pid()) + "/task");
+  ASSERT_TRUE(vcpus);
+  first->add_thread(vcpus->at(1));
+  second->add_thread(vcpus->at(2));
+  scrape();
+  const double before = throttled();
+  vm.start_spin(2 * kSpinMs);
+  vm.finish_spin();
+  scrape();
+  const double truth = throttled() - before;
+  say(truth);
+  EXPECT_GT(truth, 1.0);
+  // Both are stopped for as long, and each waits for the other in between.
+  EXPECT_NEAR(quota("limited"), 2 * truth, 0.02 * 2 * truth);
+  EXPECT_GT(stolen("limited", "culprit_kind=\"self\""), 0.2);
 }
 
 // Its waits count from the moment it has its name, not from the next scrape.
