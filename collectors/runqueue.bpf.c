@@ -5,9 +5,10 @@
 // sched_switch says when a wait ends: its length is what the kernel is about to
 // add to the task's run_delay, to the nanosecond. For every CPU there is a ring
 // of who got it when. A wait is laid over the ring: each occupant is charged
-// for the time that it had the CPU during the wait. What a CPU quota kept
-// throttled is the quota's. A task that is moved while it waits is charged at
-// the move, for the queue that it leaves.
+// for the time that it had the CPU during the wait. Slices that fall out of the
+// ring are kept in stretches: a long one is one by itself, short ones are added
+// up, and share what a wait covers of their stretch. What a CPU quota kept throttled is the quota's. A task that is moved
+// while it waits is charged at the move, for the queue that it leaves.
 //
 // Rings, accounts and clocks are touched under the lock of the run queue only,
 // which the kernel holds in all of these hooks; no atomics are needed.
@@ -16,6 +17,10 @@
 #include "collectors/runqueue.h"
 
 #define RING 256     /* Slices a CPU remembers; a power of two. */
+#define PAST 128     /* Stretches before them, likewise. */
+#define STRETCH_NS (1 << 22)
+#define LONG_NS (1 << 19)
+#define OCCUPANTS 8  /* That are told apart in a stretch, likewise. */
 #define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 4      /* Such spans within one wait that are told apart. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
@@ -37,6 +42,15 @@ struct slice {
   struct occupant who;
 };
 
+struct stretch {
+  u64 from;
+  u64 irq; /* The CPU's irq time when it began. */
+  u32 is_long;
+  u32 occupants;
+  struct named_culprit had[OCCUPANTS];
+  u64 had_by_kind[CULPRIT_KIND_SLOTS]; /* The others. */
+};
+
 struct throttle {
   u64 queue; /* Address of the cfs_rq. */
   u64 from;
@@ -47,7 +61,9 @@ struct throttle {
 struct cpu {
   u32 head; /* Of `slices`: the one that goes on. */
   u32 throttle_head;
+  u32 past_head;
   struct slice slices[RING];
+  struct stretch past[PAST];
   struct throttle throttles[THROTTLES];
 };
 
@@ -87,6 +103,11 @@ struct wait {
   u64 throttled; /* Sum of the spans. */
 };
 
+/* In assembler, where the compiler knows it is needless and a verifier does
+ * not. */
+#define BOUND(index, size) \
+  asm volatile("%0 &= %1" : "+r"(index) : "i"((size)-1))
+
 static __always_inline u64 least(u64 a, u64 b) { return a < b ? a : b; }
 static __always_inline u64 most(u64 a, u64 b) { return a > b ? a : b; }
 
@@ -94,6 +115,12 @@ static __always_inline bool same_name(const char *a, const char *b) {
   const u64 *x = (const u64 *)a, *y = (const u64 *)b;
 
   return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline bool same_occupant(const struct occupant *a,
+                                          const struct occupant *b) {
+  return a->kind == b->kind && a->tgid == b->tgid &&
+         same_name(a->name, b->name);
 }
 
 static __always_inline u64 irq_time(struct rq *rq) {
@@ -198,8 +225,7 @@ static __always_inline u32 kind_for(const struct occupant *who, u32 victim) {
 
 static __always_inline void charge_kind(struct account *account, u32 kind,
                                         u64 ns) {
-  /* In assembler, as the compiler knows it is needless, and Linux 6.1 does not. */
-  asm volatile("%0 &= %1" : "+r"(kind) : "i"(CULPRIT_KIND_SLOTS - 1));
+  BOUND(kind, CULPRIT_KIND_SLOTS);
   account->by_kind[kind] += ns;
 }
 
@@ -212,9 +238,7 @@ static __always_inline struct named_culprit *place_for(
   for (u32 i = 0; i < NAMED_CULPRITS && i < named; i++) {
     struct named_culprit *one = &account->culprits[i];
 
-    if (one->who.kind == who->kind && one->who.tgid == who->tgid &&
-        same_name(one->who.name, who->name))
-      return one;
+    if (same_occupant(&one->who, who)) return one;
     if (one->ns >= smallest) continue;
     smallest = one->ns;
     place = i;
@@ -278,6 +302,68 @@ __noinline u64 charge_slice(struct account *account, const struct wait *wait,
   return ns;
 }
 
+/* `part` of `whole`, of `ns`. */
+static __always_inline u64 share(u64 ns, u64 part, u64 whole) {
+  if (part == whole) return ns;
+  /* Seconds times seconds do not fit. */
+  if (whole >> 31) ns >>= 10, whole >>= 10;
+  return whole ? ns * part / whole : 0;
+}
+
+/* The same for a stretch. */
+__noinline u64 charge_stretch(struct account *account, const struct wait *wait,
+                              const struct stretch *stretch, u64 end, u64 irq) {
+  u64 from, ns, whole, rest;
+
+  if (!account || !wait || !stretch) return 0;
+  from = most(stretch->from, wait->from);
+  if (from >= end) return 0;
+  whole = end - stretch->from;
+  ns = end - from;
+  irq = share(irq - stretch->irq, ns, whole);
+  if (wait->spans) ns -= throttled(wait, from, end);
+  irq = least(irq, ns);
+  if (irq) charge_kind(account, CULPRIT_IRQ, irq);
+  rest = ns - irq;
+  for (u32 i = 0; i < OCCUPANTS && i < stretch->occupants; i++) {
+    u32 index = i;
+    const struct named_culprit *one;
+    u64 its;
+
+    BOUND(index, OCCUPANTS);
+    one = &stretch->had[index];
+    its = least(share(one->ns, ns - irq, whole), rest);
+    rest -= its;
+    charge(account, &one->who, wait->victim, its);
+    if (!rest) return ns;
+  }
+  for (u32 kind = CULPRIT_KINDS - 1; kind > CULPRIT_UNKNOWN; kind--) {
+    u64 its = least(share(stretch->had_by_kind[kind], ns - irq, whole), rest);
+
+    rest -= its;
+    charge_kind(account, kind, its);
+  }
+  charge_kind(account, CULPRIT_UNKNOWN, rest);
+  return ns;
+}
+
+/* What the wait has in common with the time before the ring. */
+__noinline u64 charge_past(struct account *account, struct cpu *cpu,
+                           const struct wait *wait, u64 end, u64 irq) {
+  u64 charged = 0;
+
+  if (!account || !cpu || !wait) return 0;
+  for (u32 i = 0; i < PAST; i++) {
+    struct stretch *stretch = &cpu->past[(cpu->past_head - i) & (PAST - 1)];
+
+    charged += charge_stretch(account, wait, stretch, end, irq);
+    if (stretch->from <= wait->from) break;
+    end = stretch->from;
+    irq = stretch->irq;
+  }
+  return charged;
+}
+
 /* Lays the wait over the ring; returns what it could charge. */
 __noinline u64 charge_occupants(struct account *account, struct cpu *cpu,
                                 const struct wait *wait, u64 irq) {
@@ -289,11 +375,11 @@ __noinline u64 charge_occupants(struct account *account, struct cpu *cpu,
     struct slice *slice = &cpu->slices[(cpu->head - i) & (RING - 1)];
 
     charged += charge_slice(account, wait, slice, end, irq);
-    if (slice->from <= wait->from) break;
+    if (slice->from <= wait->from) return charged;
     end = slice->from;
     irq = slice->irq;
   }
-  return charged;
+  return charged + charge_past(account, cpu, wait, end, irq);
 }
 
 __noinline int add_span(struct wait *wait, u64 from, u64 to) {
@@ -462,6 +548,51 @@ static __always_inline void end_wait(struct task_struct *task,
   end_change(account);
 }
 
+static __always_inline struct stretch *begin_stretch(
+    struct cpu *cpu, const struct slice *slice, bool is_long) {
+  struct stretch *stretch;
+
+  cpu->past_head++;
+  stretch = &cpu->past[cpu->past_head & (PAST - 1)];
+  stretch->from = slice->from;
+  stretch->irq = slice->irq;
+  stretch->occupants = 0;
+  stretch->is_long = is_long;
+  __builtin_memset(stretch->had_by_kind, 0, sizeof(stretch->had_by_kind));
+  return stretch;
+}
+
+/* The oldest slice leaves the ring. */
+static __always_inline void add_to_past(struct cpu *cpu,
+                                        const struct slice *slice, u64 end) {
+  struct stretch *stretch = &cpu->past[cpu->past_head & (PAST - 1)];
+  u64 ns = end - slice->from;
+  u32 kind = slice->who.kind;
+
+  if (ns >= LONG_NS || stretch->is_long ||
+      slice->from - stretch->from >= STRETCH_NS)
+    stretch = begin_stretch(cpu, slice, ns >= LONG_NS);
+  for (u32 i = 0; i < OCCUPANTS && kind >= CULPRIT_DOMAIN; i++) {
+    struct named_culprit *one;
+    u32 index = i;
+
+    BOUND(index, OCCUPANTS);
+    one = &stretch->had[index];
+    if (i >= stretch->occupants) {
+      one->who = slice->who;
+      one->ns = ns;
+      stretch->occupants = i + 1;
+      return;
+    }
+    if (same_occupant(&one->who, &slice->who)) {
+      one->ns += ns;
+      return;
+    }
+  }
+  BOUND(kind, CULPRIT_KIND_SLOTS);
+  stretch->had_by_kind[kind] += ns;
+}
+
 static __always_inline void begin_slice(struct task_struct *task,
                                         struct account *account,
                                         struct rq *rq) {
@@ -472,6 +603,7 @@ static __always_inline void begin_slice(struct task_struct *task,
   if (!cpu) return;
   cpu->head++;
   slice = &cpu->slices[cpu->head & (RING - 1)];
+  add_to_past(cpu, slice, cpu->slices[(cpu->head + 1) & (RING - 1)].from);
   slice->from = rq->clock;
   slice->irq = irq_time(rq);
   occupant_of(task, account, &slice->who);
@@ -567,16 +699,25 @@ SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   u32 zero = 0;
   struct account_record *record = bpf_map_lookup_elem(&scratch, &zero);
+  struct account *account;
   char start[8] = {};
-  u64 run_delay = 0;
+  u64 run_delay;
 
   if (!record || task->pid == task->tgid) return 0;
   bpf_probe_read_kernel(start, sizeof(start), name);
   if (!named_as_vcpu(start) || account_of(task)) return 0;
+  account = &record->account;
+  __builtin_memset(account, 0, sizeof(*account));
+  run_delay = task->sched_info.run_delay;
   /* Of one that was born under our eyes, what it waited before it had its name
-   * is one wait more. */
-  if (task->start_boottime < attached_at) run_delay = task->sched_info.run_delay;
-  open_account(task, &record->account, run_delay);
+   * is one wait, in no one's record. */
+  if (run_delay && task->start_boottime >= attached_at) {
+    account->waits[bucket_of(run_delay)] = 1;
+    account->waited = run_delay;
+    account->charged = run_delay;
+    account->by_kind[CULPRIT_UNKNOWN] = run_delay;
+  }
+  open_account(task, account, run_delay);
   return 0;
 }
 

@@ -45,8 +45,8 @@ struct list_head {
 
 struct cfs_rq { /* From throttled_clock on: CONFIG_CFS_BANDWIDTH. */
   struct rq* rq;
-  u64 throttled_clock;           /* When it was throttled. */
-  u64 throttled_clock_self;      /* When it or one around it was; 0: it is not. */
+  u64 throttled_clock;      /* When it was throttled. */
+  u64 throttled_clock_self; /* When it or one around it was; 0: it is not. */
   u64 throttled_clock_self_time; /* Sum of such spans that have ended. */
   int throttle_count;            /* Throttled itself or within one that is. */
   struct list_head throttled_limbo_list; /* Since Linux 6.18. */
