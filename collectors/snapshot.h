@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "collectors/base/families.h"
+#include "collectors/inventory/vm_cgroups.h"
 #include "collectors/libvirt/view.h"
 #include "collectors/topology.h"
 
@@ -87,6 +88,7 @@ struct Snapshot {
   std::shared_ptr<const Topology> host;
   std::vector<Vm> vms;                         // Sorted by domain.
   std::shared_ptr<const LibvirtView> libvirt;  // Never null.
+  std::shared_ptr<VmCgroups> cgroups;          // Read when it is asked.
 };
 
 }  // namespace vcpu

@@ -109,6 +109,9 @@ Result<Snapshot> Inventory::take(Families& said) {
   std::sort(snapshot.vms.begin(), snapshot.vms.end(),
             [](const Vm& a, const Vm& b) { return a.domain < b.domain; });
   tasks_->report(said);
+  std::vector<pid_t> pids;
+  for (const Vm& vm : snapshot.vms) pids.push_back(vm.pid);
+  snapshot.cgroups = std::make_shared<VmCgroups>(roots_, std::move(pids));
   return snapshot;
 }
 

@@ -18,8 +18,9 @@ bool lists(std::string_view controllers, std::string_view wanted) {
 
 }  // namespace
 
-std::string_view cpu_cgroup(std::string_view text) {
-  std::string_view unified;
+CgroupPath controller_cgroup(std::string_view text,
+                             std::string_view controller) {
+  CgroupPath unified;
   while (!text.empty()) {
     const auto line = take_line(text);
     const auto first = line.find(':');
@@ -27,8 +28,9 @@ std::string_view cpu_cgroup(std::string_view text) {
     const auto second = line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
     const auto controllers = line.substr(first + 1, second - first - 1);
-    if (lists(controllers, "cpu")) return line.substr(second + 1);
-    if (controllers.empty()) unified = line.substr(second + 1);
+    const auto path = line.substr(second + 1);
+    if (lists(controllers, controller)) return {path, 1};
+    if (controllers.empty()) unified.path = path;
   }
   return unified;
 }

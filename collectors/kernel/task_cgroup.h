@@ -11,8 +11,19 @@
 
 namespace vcpu {
 
-// Path of the group that schedules the thread's CPU: version 1's `cpu`
-// controller where that is mounted, else version 2's. Empty: none.
-std::string_view cpu_cgroup(std::string_view text);
+// A group, by its path below the root of its hierarchy. Empty: none.
+struct CgroupPath {
+  std::string_view path;
+  int version = 2;
+};
+
+// The group that a controller (cpu, memory, hugetlb) has the thread in: version
+// 1's where that controller is mounted so, else version 2's.
+CgroupPath controller_cgroup(std::string_view text,
+                             std::string_view controller);
+
+inline std::string_view cpu_cgroup(std::string_view text) {
+  return controller_cgroup(text, "cpu").path;
+}
 
 }  // namespace vcpu

@@ -54,7 +54,8 @@ inline Snapshot snapshot_of(
     std::vector<Vm> vms,
     std::shared_ptr<const Topology> host = host_with({{0}, {1}}, {{0, 1}})) {
   return {std::move(host), std::move(vms),
-          std::make_shared<const LibvirtView>()};
+          std::make_shared<const LibvirtView>(),
+          std::make_shared<VmCgroups>(Roots{}, std::vector<pid_t>{})};
 }
 
 }  // namespace vcpu

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/inventory/vm_cgroups.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/support/proc_tree.h"
+
+namespace vcpu {
+namespace {
+
+constexpr const char* kScope =
+    "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
+
+class VmCgroupsOf : public testing::Test {
+ protected:
+  // A process in the groups that `text`, its /proc/PID/cgroup, says.
+  void process(pid_t pid, const std::string& text) {
+    tree_.process(pid, "qemu", {"qemu"});
+    ProcTree::write(tree_.proc(std::to_string(pid) + "/cgroup"), text);
+  }
+
+  // A group below sys/fs/cgroup and the processes in it.
+  void group(const std::string& path, const std::string& processes) {
+    ProcTree::write(top() + path + "/cgroup.procs", processes);
+  }
+
+  std::string top() const { return tree_.roots().sys + "/fs/cgroup"; }
+
+  VmCgroup of(pid_t pid) { return VmCgroups(tree_.roots(), {pid}).of(pid); }
+
+  ProcTree tree_;
+};
+
+TEST_F(VmCgroupsOf, LibvirtIsTheScopeOnVersionTwo) {
+  process(100, "0::" + std::string(kScope) + "/libvirt/emulator\n");
+  const auto found = of(100);
+  EXPECT_EQ(found.cpu.directory, top() + kScope);
+  EXPECT_EQ(found.cpu.version, 2);
+  EXPECT_EQ(found.memory.directory, top() + kScope);
+  EXPECT_EQ(found.hugetlb.directory, top() + kScope);
+  EXPECT_EQ(found.unified.directory, top() + kScope);
+}
+
+TEST_F(VmCgroupsOf, LibvirtIsEachControllersDirectoryOnVersionOne) {
+  process(100, "4:cpu,cpuacct:" + std::string(kScope) +
+                   "/emulator\n5:memory:/machine/qemu-1-web.libvirt-qemu\n"
+                   "1:name=systemd:/x\n");
+  const auto found = of(100);
+  EXPECT_EQ(found.cpu.directory, top() + "/cpu" + kScope);
+  EXPECT_EQ(found.cpu.version, 1);
+  EXPECT_EQ(found.memory.directory,
+            top() + "/memory/machine/qemu-1-web.libvirt-qemu");
+  EXPECT_FALSE(found.hugetlb);
+  EXPECT_FALSE(found.unified);
+}
+
+TEST_F(VmCgroupsOf, AHybridHasItsPressuresInUnified) {
+  std::filesystem::create_directories(top() + "/unified");
+  process(100, "4:cpu:" + std::string(kScope) + "\n0::" + kScope + "\n");
+  const auto found = of(100);
+  EXPECT_EQ(found.cpu.directory, top() + "/cpu" + kScope);
+  EXPECT_EQ(found.unified.directory, top() + "/unified" + kScope);
+}
+
+TEST_F(VmCgroupsOf, ProxmoxAndKubevirtAreKnownByName) {
+  for (const std::string path :
+       {"/qemu.slice/100.scope",
+        "/kubepods.slice/kubepods-burstable.slice/"
+        "kubepods-burstable-pod0a1b.slice/cri-containerd-77.scope",
+        "/kubepods/burstable/pod0a1b/77ff"}) {
+    process(100, "0::" + path + "\n");
+    EXPECT_EQ(of(100).memory.directory, top() + path);
+  }
+}
+
+TEST_F(VmCgroupsOf, AnyNameIsItsOwnWhereItIsAlone) {
+  process(100, "0::/vms/web\n");
+  group("/vms/web", "100\n");
+  EXPECT_EQ(of(100).memory.directory, top() + "/vms/web");
+  group("/vms/web", "100\n101\n");
+  EXPECT_FALSE(of(100).memory);
+}
+
+TEST_F(VmCgroupsOf, TheRootIsNobodysOwn) {
+  process(100, "0::/\n");
+  group("/", "100\n");
+  EXPECT_FALSE(of(100).memory);
+}
+
+TEST_F(VmCgroupsOf, WhatLiesOutsideOfOurNamespaceIsNotFound) {
+  process(100, "0::/../../machine.slice/machine-qemu\\x2d1.scope\n");
+  EXPECT_FALSE(of(100).memory);
+}
+
+TEST_F(VmCgroupsOf, WhoHasEndedHasNone) {
+  EXPECT_FALSE(of(100).memory);
+  process(100, "");
+  EXPECT_FALSE(of(100).memory);
+  VmCgroups nobody(tree_.roots(), {});
+  EXPECT_FALSE(nobody.of(100).memory);
+}
+
+TEST(VmGroup, IsAboveItsThreads) {
+  EXPECT_EQ(vm_group("/a.scope/libvirt/vcpu3"), "/a.scope");
+  EXPECT_EQ(vm_group("/a.libvirt-qemu/iothread1"), "/a.libvirt-qemu");
+  EXPECT_EQ(vm_group("/a.scope/libvirt"), "/a.scope");
+  EXPECT_EQ(vm_group("/a.scope"), "/a.scope");
+  EXPECT_EQ(vm_group("/"), "/");
+  EXPECT_EQ(vm_group(""), "");
+}
+
+TEST(NamedAsVm, IsNotWhatOnlyLooksLikeIt) {
+  EXPECT_TRUE(is_named_as_vm("/machine.slice/machine-qemu\\x2d1\\x2da.scope"));
+  EXPECT_FALSE(is_named_as_vm("/machine.slice/machine-lxc\\x2d1\\x2da.scope"));
+  EXPECT_FALSE(is_named_as_vm("/machine.slice"));
+  EXPECT_FALSE(is_named_as_vm("/qemu.slice"));
+  EXPECT_FALSE(is_named_as_vm("/user.slice/user-0.slice/session-1.scope"));
+  EXPECT_FALSE(is_named_as_vm("/kubepods.slice"));
+  EXPECT_FALSE(is_named_as_vm(""));
+}
+
+}  // namespace
+}  // namespace vcpu
