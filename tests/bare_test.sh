@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# An exporter built without libvirt's headers: whole, and it says what it lacks.
-# usage: without_libvirt_test.sh PROGRAM. Prints "ok NAME" or "not ok NAME: ...".
+# An exporter built without anything optional: whole, and it says what it lacks.
+# usage: bare_test.sh PROGRAM. Prints "ok NAME" or "not ok NAME: ...".
 set -u
 
 page=$("$1" --once --libvirt.uri=test:///default 2>/dev/null)
@@ -18,5 +18,9 @@ expect() { # expect NAME LINE
 expect "serves the host" "vcpu_host_thread_density_ratio "
 expect "says that it was built without libvirt" \
   'vcpu_source_available{source="libvirt",reason="built without libvirt'
+for source in task_iterator runqueue; do
+  expect "says that it was built without eBPF for $source" \
+    "vcpu_source_available{source=\"$source\",reason=\"this program was built without eBPF\"} 0"
+done
 expect "says that libvirt is not up" "vcpu_libvirt_up 0"
 exit $failed
