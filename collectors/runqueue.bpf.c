@@ -22,7 +22,7 @@
 #define LONG_NS (1 << 19)
 #define OCCUPANTS 8  /* That are told apart in a stretch, likewise. */
 #define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
-#define SPANS 4      /* Such spans within one wait that are told apart. */
+#define SPANS 8      /* Such spans within one wait that are told apart. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
 
 /* Since Linux 6.18 tasks are throttled one by one, as they return to user mode:
@@ -283,6 +283,14 @@ static __always_inline u64 throttled(const struct wait *wait, u64 from, u64 to) 
   return sum;
 }
 
+/* `part` of `whole`, of `ns`. */
+static __always_inline u64 share(u64 ns, u64 part, u64 whole) {
+  if (part == whole) return ns;
+  /* Seconds times seconds do not fit. */
+  if (whole >> 31) ns >>= 10, whole >>= 10;
+  return whole ? ns * part / whole : 0;
+}
+
 /* Returns what could be charged for a slice that ended at `end`. */
 __noinline u64 charge_slice(struct account *account, const struct wait *wait,
                             const struct slice *slice, u64 end, u64 irq) {
@@ -293,21 +301,11 @@ __noinline u64 charge_slice(struct account *account, const struct wait *wait,
   if (from >= end) return 0;
   ns = end - from;
   if (wait->spans) ns -= throttled(wait, from, end);
-  irq -= slice->irq;
-  if (irq && from != slice->from)
-    irq = irq * (end - from) / (end - slice->from);
+  irq = share(irq - slice->irq, end - from, end - slice->from);
   irq = least(irq, ns);
   if (irq) charge_kind(account, CULPRIT_IRQ, irq);
   if (ns > irq) charge(account, &slice->who, wait->victim, ns - irq);
   return ns;
-}
-
-/* `part` of `whole`, of `ns`. */
-static __always_inline u64 share(u64 ns, u64 part, u64 whole) {
-  if (part == whole) return ns;
-  /* Seconds times seconds do not fit. */
-  if (whole >> 31) ns >>= 10, whole >>= 10;
-  return whole ? ns * part / whole : 0;
 }
 
 /* The same for a stretch. */

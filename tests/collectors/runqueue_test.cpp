@@ -383,13 +383,20 @@ class RunqueueQuota : public Runqueue {
     if (!group_) GTEST_SKIP() << "no CPU controller to make a group in";
   }
 
-  double throttled() const { return seconds(group_->throttled_ns()); }
-
-  // For the README.
-  void say(double truth) const {
+  // What cpu.stat says that the group was throttled between two scrapes.
+  template <typename Work>
+  double throttled_while(const Work& work) {
+    scrape();
+    const auto before = group_->throttled_ns();
+    work();
+    scrape();
+    const double truth = seconds(group_->throttled_ns() - before);
+    EXPECT_GT(truth, 1.0);
+    // For the README.
     std::cout << "# quota " << quota("limited") << " s of "
               << stolen("limited", "") << " s, throttled in cpu.stat " << truth
               << " s\n";
+    return truth;
   }
 
   double quota(const std::string& domain) const {
@@ -404,14 +411,10 @@ TEST_F(RunqueueQuota, IsACulpritOfItsOwn) {
             {"CPU 0/KVM"});
   group_->set_quota_ms(30);
   group_->add_process(vm.pid());
-  scrape();
-  const double before = throttled();
-  vm.start_spin(2 * kSpinMs);
-  vm.finish_spin();
-  scrape();
-  const double truth = throttled() - before;
-  say(truth);
-  EXPECT_GT(truth, 1.0);
+  const double truth = throttled_while([&] {
+    vm.start_spin(2 * kSpinMs);
+    vm.finish_spin();
+  });
   EXPECT_NEAR(quota("limited"), truth, 0.02 * truth);
 }
 
@@ -424,16 +427,12 @@ TEST_F(RunqueueQuota, IsToldFromAnotherWhoHasTheCpu) {
   pin(noisy.pid(), 0);
   group_->set_quota_ms(20);
   group_->add_process(limited.pid());
-  scrape();
-  const double before = throttled();
-  noisy.start_spin(3 * kSpinMs);
-  limited.start_spin(2 * kSpinMs);
-  limited.finish_spin();
-  noisy.finish_spin();
-  scrape();
-  const double truth = throttled() - before;
-  say(truth);
-  EXPECT_GT(truth, 1.0);
+  const double truth = throttled_while([&] {
+    noisy.start_spin(3 * kSpinMs);
+    limited.start_spin(2 * kSpinMs);
+    limited.finish_spin();
+    noisy.finish_spin();
+  });
   EXPECT_NEAR(quota("limited"), truth, 0.02 * truth);
   // It has its 20 ms of each 100 ms beside another who has the same right.
   EXPECT_GT(stolen("limited", "culprit_kind=\"domain\",culprit=\"noisy\""),
@@ -457,14 +456,10 @@ TEST_F(RunqueueQuota, OfTheWholeVmStopsEachVcpuOfIt) {
   ASSERT_TRUE(vcpus);
   first->add_thread(vcpus->at(1));
   second->add_thread(vcpus->at(2));
-  scrape();
-  const double before = throttled();
-  vm.start_spin(2 * kSpinMs);
-  vm.finish_spin();
-  scrape();
-  const double truth = throttled() - before;
-  say(truth);
-  EXPECT_GT(truth, 1.0);
+  const double truth = throttled_while([&] {
+    vm.start_spin(2 * kSpinMs);
+    vm.finish_spin();
+  });
   // Both are stopped for as long, and each waits for the other in between.
   EXPECT_NEAR(quota("limited"), 2 * truth, 0.02 * 2 * truth);
   EXPECT_GT(stolen("limited", "culprit_kind=\"self\""), 0.2);
