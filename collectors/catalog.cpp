@@ -19,6 +19,9 @@ const std::vector<CatalogEntry>& catalog() {
       {"density", true, "How densely vCPUs are packed on cores, CPUs, nodes.",
        make_density},
       {"host", true, "How the host's CPUs spend their time.", make_host},
+      {"guest", true,
+       "The steal that this machine suffers where it is itself a VM.",
+       make_guest},
       {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
        make_libvirt},
   };

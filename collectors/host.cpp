@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/ticks.h"
 #include "collectors/catalog.h"
 #include "collectors/kernel/proc_stat.h"
 
@@ -53,7 +52,7 @@ class Host final : public Collector {
       // The kernel reads idle and iowait of a sleeping CPU inexactly, and a
       // difference of two counters may be caught between them.
       modes_.at(mode) = std::max(modes_.at(mode), ticks.at(mode));
-      time.add({{"mode", kCpuModes.at(mode)}}, in_seconds(modes_.at(mode)));
+      time.add({{"mode", kCpuModes.at(mode)}}, tick_seconds(modes_.at(mode)));
     }
   }
 
@@ -64,16 +63,11 @@ class Host final : public Collector {
     for (const auto& [cpu, ticks] : stat.by_cpu) {
       auto& total = busy_[cpu];
       total = std::max(total, busy(ticks));
-      time.add({{"cpu", std::to_string(cpu)}}, in_seconds(total));
+      time.add({{"cpu", std::to_string(cpu)}}, tick_seconds(total));
     }
   }
 
-  double in_seconds(std::uint64_t ticks) const {
-    return static_cast<double>(ticks) / ticks_per_second_;
-  }
-
   Roots roots_;
-  double ticks_per_second_ = static_cast<double>(::sysconf(_SC_CLK_TCK));
   CpuTicks modes_{};
   std::map<int, std::uint64_t> busy_;
 };

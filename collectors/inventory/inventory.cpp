@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/inventory/inventory.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
 #include "collectors/base/file.h"
 #include "collectors/base/label_text.h"
+#include "collectors/base/ticks.h"
 #include "collectors/inventory/thread_role.h"
 #include "collectors/kernel/proc_stat.h"
 #include "collectors/kernel/task_cgroup.h"
@@ -189,9 +188,7 @@ std::optional<Inventory::Instance> Inventory::make_instance(
   const auto stat = text ? parse_proc_stat(*text) : malformed("stat");
   if (stat && stat->boot_time) {
     instance.start_time_seconds =
-        static_cast<double>(*stat->boot_time) +
-        static_cast<double>(key.start_ticks) /
-            static_cast<double>(::sysconf(_SC_CLK_TCK));
+        static_cast<double>(*stat->boot_time) + tick_seconds(key.start_ticks);
   }
   return instance;
 }
