@@ -101,10 +101,10 @@ if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
     -DVCPU_SANITIZE=address,undefined
   gtest sanitized build/sanitized/vcpu_tests
-  build build/without_libvirt -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DVCPU_LIBVIRT=OFF -DVCPU_TESTS=OFF
-  script without_libvirt tests/without_libvirt_test.sh \
-    build/without_libvirt/vcpu_exporter
+  build build/without_libraries -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DVCPU_LIBVIRT=OFF -DVCPU_PFM=OFF -DVCPU_TESTS=OFF
+  script without_libraries tests/without_libraries_test.sh \
+    build/without_libraries/vcpu_exporter
   script live tests/live/test.sh build/tests/vcpu_exporter
   script lab tests/lab/test.sh build/tests/vcpu_exporter
   script quickstart tests/quickstart_test.sh

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "collectors/perf/pfm_events.h"
@@ -11,7 +13,6 @@
 namespace vcpu {
 namespace {
 
-using testing::Contains;
 using testing::HasSubstr;
 
 TEST(EventNames, EveryGenericNameIsAnEventOfItsOwn) {
@@ -24,6 +25,13 @@ TEST(EventNames, EveryGenericNameIsAnEventOfItsOwn) {
     EXPECT_TRUE(events.emplace(event->type, event->config).second) << name;
   }
   EXPECT_GT(events.size(), 30U);
+}
+
+TEST(EventNames, AreAllInTheReadme) {
+  std::ifstream file(VCPU_SOURCE_DIR "/README.md");
+  const std::string readme{std::istreambuf_iterator<char>(file), {}};
+  for (const auto& name : generic_event_names())
+    EXPECT_THAT(readme, HasSubstr("`" + name + "`"));
 }
 
 TEST(EventNames, AreWhatTheKernelCallsThem) {

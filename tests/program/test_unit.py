@@ -12,7 +12,7 @@ import subprocess
 import unittest
 
 import program
-from program import GZIP, Exporter, FakeVm, status_of, wait_for
+from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
 
 UNIT = program.SOURCE / "deploy" / "systemd" / "vcpu_exporter.service"
 CAPABILITIES = ["bpf", "perfmon"]
@@ -66,11 +66,11 @@ class Unit(unittest.TestCase):
         if tried.returncode != 0:
             self.skipTest(f"this root may not do what systemd does: {tried.stderr.strip()}")
 
-    def assert_no_capability(self, exporter):
+    def assert_holds(self, exporter, capabilities):
         for tid in os.listdir(f"/proc/{exporter.pid}/task"):
             status = status_of(f"{exporter.pid}/task/{tid}")
-            for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-                self.assertEqual(int(status[name], 16), 0, name)
+            held = [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
+            self.assertEqual(held, [0, capabilities, capabilities, 0])
 
     def test_under_the_unit_ebpf_works_and_the_capabilities_are_given_up(self):
         with Exporter() as exporter:  # As root.
@@ -84,8 +84,24 @@ class Unit(unittest.TestCase):
             self.assertEqual(len(page.named("vcpu_runqueue_latency_seconds_count", domain="of-unit")), 1)
             self.assertEqual(set(page.collectors().values()), {1.0})
             self.assertEqual(status_of(exporter.pid)["Uid"].split()[0], "65534")
-            self.assert_no_capability(exporter)
+            self.assert_holds(exporter, 0)
             self.assertIn('msg="No capability is held"', exporter.log())
+
+    def test_under_the_unit_perf_counts_what_others_vms_do_and_keeps_its_capability_alone(self):
+        view = ProcView()
+        with Exporter("--collector.perf", "--path.procfs", view.path, under=self.under) as exporter:
+            vm = self.enterContext(FakeVm("of-unit"))  # Of root, after rights were given up.
+            view.show(vm.pid)
+            exporter.page_with(2, "of-unit")
+            [source] = exporter.page().named("vcpu_source_available", source="perf")
+            if "perf_event_paranoid" in source.labels["reason"]:
+                self.skipTest(source.labels["reason"])
+
+            def counted():
+                vm.tell("spin 1")
+                return exporter.page().named("vcpu_perf_events_total", domain="of-unit", event="context_switches")
+            self.assertEqual(len(wait_for(counted, "switches to be counted")), 2)
+            self.assert_holds(exporter, 1 << 38)  # CAP_PERFMON
 
     def test_the_unit_allows_every_system_call_that_is_made(self):
         for tool in ("strace", "systemd-analyze"):
@@ -95,7 +111,7 @@ class Unit(unittest.TestCase):
         directory.chmod(0o777)
         # -D: the process started is the exporter itself.
         strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o", str(directory / "trace")]
-        with FakeVm("of-unit"), Exporter(under=[*self.under, *strace]) as exporter:
+        with FakeVm("of-unit"), Exporter("--collector.perf", under=[*self.under, *strace]) as exporter:
             pid = exporter.pid
             exporter.page_with(2, "of-unit")
             exporter.page()
@@ -105,7 +121,7 @@ class Unit(unittest.TestCase):
             self.assertEqual(exporter.page().collectors()["runqueue"], 1)
         trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")
         made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
-        self.assertLessEqual({"bpf", "capset", "execve"}, made)
+        self.assertLessEqual({"bpf", "perf_event_open", "capset", "execve"}, made)
         self.assertEqual(made - allowed_system_calls(), set())
 
     @staticmethod

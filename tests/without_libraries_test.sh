@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# An exporter built without libvirt and libpfm4: whole, and it says what it
+# lacks.
+# usage: without_libraries_test.sh PROGRAM. Prints "ok NAME" or "not ok NAME: ...".
+set -u
+
+page=$("$1" --once --libvirt.uri=test:///default --collector.perf \
+  --collector.perf.event=page-faults --collector.perf.event=SOME_EVENT \
+  2>/dev/null)
+failed=0
+expect() { # expect NAME LINE
+  if grep -qF "$2" <<<"$page"; then
+    echo "ok $1"
+  else
+    echo "not ok $1: no line with $2"
+    failed=1
+  fi
+}
+expect "serves the host" "vcpu_host_thread_density_ratio "
+expect "says that it was built without libvirt" \
+  'vcpu_source_available{source="libvirt",reason="built without libvirt'
+expect "says that libvirt is not up" "vcpu_libvirt_up 0"
+if [ "$(id -u)" = 0 ]; then
+  expect "knows the generic perf events" \
+    'vcpu_source_available{source="perf_page_faults",reason=""} 1'
+  expect "says that it was built without libpfm4" \
+    'vcpu_source_available{source="perf_SOME_EVENT",reason="not a generic event, and this program was built without libpfm4'
+fi
+exit $failed
