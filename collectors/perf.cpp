@@ -21,7 +21,8 @@ namespace vcpu {
 namespace {
 
 constexpr const char* kNotOpened =
-    "switched off at the start, when rights were given up; restart to count";
+    "has not been on since the start, when rights are given up; restart to "
+    "count";
 constexpr const char* kNoEvent = "none of perf.events can be counted here";
 constexpr const char* kStarved =
     "the hardware events get no counters, and nothing counts meanwhile: list "

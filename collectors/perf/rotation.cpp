@@ -35,10 +35,11 @@ void Rotation::take_in(const std::vector<Vcpu>& present) {
     for (auto& [index, vcpu] : vm.vcpus) vcpu.present = false;
   }
   for (const Vcpu& vcpu : present) {
-    Known& one = known(vcpu.id);
+    Vm& vm = vms_[vcpu.id.vm];
+    vm.missed = 0;
+    Known& one = vm.vcpus[vcpu.id.index];
     one.present = true;
     one.tid = vcpu.tid;
-    vms_[vcpu.id.vm].missed = 0;
     if (!std::exchange(one.in_line, true)) waiting_.push_back(vcpu.id);
   }
 }

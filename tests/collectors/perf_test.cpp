@@ -255,7 +255,7 @@ TEST_F(Perf, SwitchedOffAtTheStartItSaysThatItTakesARestart) {
   collector_ = make_perf({});
   scrape_of({});
   EXPECT_THAT(reason_of(families_, "perf"),
-              StartsWith("switched off at the start"));
+              StartsWith("has not been on since the start"));
   EXPECT_THAT(samples_of(families_), IsEmpty());
 }
 
@@ -264,7 +264,7 @@ TEST_F(Perf, ClosedItLetsGoAndSaysThatItTakesARestart) {
   collector_->close();
   scrape_of({});
   EXPECT_THAT(reason_of(families_, "perf"),
-              StartsWith("switched off at the start"));
+              StartsWith("has not been on since the start"));
   EXPECT_EQ(reason_of(families_, "perf_page_faults"), "-");
 }
 

@@ -98,7 +98,7 @@ class Rights(unittest.TestCase):
             wait_for(lambda: "perf" in exporter.page().collectors(), "the collector to be on")
             page = exporter.page()
             self.assertEqual(page.collectors()["perf"], 1)
-            self.assertRegex(reason(page), "^switched off at the start, when rights were given up; restart")
+            self.assertRegex(reason(page), "^has not been on since the start, when rights are given up; restart")
             self.assertEqual(perf_events(exporter.pid), [])
 
     def test_switched_off_by_a_reload_it_closes_all_events(self):
