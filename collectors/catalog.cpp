@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/catalog.h"
 
+#include <linux/capability.h>
+
 namespace vcpu {
 
 const std::vector<CatalogEntry>& catalog() {
@@ -13,6 +15,9 @@ const std::vector<CatalogEntry>& catalog() {
       {"runqueue", true,
        "How long vCPUs wait for a CPU, and who has it meanwhile (eBPF).",
        make_runqueue},
+      {"perf", false,
+       "Cycles, cache misses, page faults and the like of every vCPU.",
+       make_perf, CAP_PERFMON},
       {"threads", true,
        "Run time and steal of the VMs' other threads: emulator, I/O, vhost.",
        make_threads},

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct CatalogEntry {
   bool enabled_by_default;
   std::string_view help;  // One line, for --help and the README.
   std::unique_ptr<Collector> (*make)(const CollectorOptions& options);
+  // The capability (linux/capability.h) that it needs for as long as it runs,
+  // kept where it is enabled at the start.
+  std::optional<int> keeps = std::nullopt;
 };
 
 const std::vector<CatalogEntry>& catalog();
@@ -24,6 +28,7 @@ const std::vector<CatalogEntry>& catalog();
 std::unique_ptr<Collector> make_domain(const CollectorOptions& options);
 std::unique_ptr<Collector> make_sched(const CollectorOptions& options);
 std::unique_ptr<Collector> make_runqueue(const CollectorOptions& options);
+std::unique_ptr<Collector> make_perf(const CollectorOptions& options);
 std::unique_ptr<Collector> make_threads(const CollectorOptions& options);
 std::unique_ptr<Collector> make_density(const CollectorOptions& options);
 std::unique_ptr<Collector> make_host(const CollectorOptions& options);

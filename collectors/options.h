@@ -4,6 +4,10 @@
 // flags and the keys.
 #pragma once
 
+#include <chrono>
+#include <string>
+#include <vector>
+
 #include "collectors/base/roots.h"
 
 namespace vcpu {
@@ -13,10 +17,21 @@ struct RunqueueOptions {
   bool culprits = true;   // Who took the time; else the histogram alone.
 };
 
+struct PerfOptions {
+  std::vector<std::string> events{
+      "cycles",      "instructions",     "cache_references", "cache_misses",
+      "page_faults", "context_switches", "cpu_migrations"};  // Distinct.
+  int max_descriptors = 512;  // One for each event of each vCPU observed.
+  std::chrono::milliseconds window{10'000};  // A vCPU is observed for so long,
+                                             // where others wait for a turn.
+  std::chrono::milliseconds budget{5};       // Of a scrape, for all of it.
+};
+
 struct CollectorOptions {
   Roots roots;
   bool ebpf = true;  // Whether eBPF programs may be loaded.
   RunqueueOptions runqueue = {};
+  PerfOptions perf = {};
 };
 
 }  // namespace vcpu

@@ -6,17 +6,21 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <limits>
 #include <set>
 #include <utility>
 
+#include "collectors/base/scan.h"
 #include "collectors/base/utf8.h"
+#include "collectors/perf/event_names.h"
 #include "exporter/wording.h"
 #include "exporter/yaml.h"
 
 namespace vcpu {
 namespace {
 
+using std::chrono::milliseconds;
 using Values = std::vector<std::string>;
 
 constexpr std::string_view kCollectors = "collectors";
@@ -222,6 +226,73 @@ std::string assign_runqueue_culprits(Config& config, const Values& values) {
   return assign_switch(config.runqueue.culprits, values.front());
 }
 
+// "10s", "5ms", "2m".
+std::optional<milliseconds> parse_duration(std::string_view text) {
+  const std::size_t digits = text.find_first_not_of("0123456789");
+  if (digits == std::string_view::npos) return std::nullopt;
+  const std::string_view unit = text.substr(digits);
+  const std::int64_t unit_ms = unit == "ms"  ? 1
+                               : unit == "s" ? 1000
+                               : unit == "m" ? 60'000
+                                             : 0;
+  const auto count = parse_number<std::int32_t>(text.substr(0, digits));
+  if (unit_ms == 0 || !count) return std::nullopt;
+  return milliseconds(*count * unit_ms);
+}
+
+std::string assign_duration(milliseconds& value, const std::string& text,
+                            std::string_view example) {
+  constexpr milliseconds kLeast{1};
+  constexpr milliseconds kMost = std::chrono::hours(1);
+  const auto parsed = parse_duration(text);
+  if (!parsed || *parsed < kLeast || *parsed > kMost) {
+    return in_quotes(text) +
+           " is not a time from 1ms to 1h; write a whole number with ms, s or "
+           "m, for example " +
+           std::string(example);
+  }
+  value = *parsed;
+  return "";
+}
+
+std::string event_problem(const std::string& name) {
+  if (name.empty() || has_control(name)) return "is not the name of an event";
+  const std::string problem = event_name_problem(name);
+  if (problem.empty()) return "";
+  return problem + did_you_mean(name, generic_event_names());
+}
+
+std::string assign_perf_events(Config& config, const Values& values) {
+  if (values.empty())
+    return "is empty; list at least one event, for example \"cycles\"";
+  std::set<std::string> seen;
+  for (const std::string& name : values) {
+    const std::string problem = event_problem(name);
+    if (!problem.empty()) {
+      return in_quotes(name) + " " + problem +
+             "; write a name of README.md, or one that papi_native_avail "
+             "(package papi-tools) lists";
+    }
+    if (!seen.insert(canonical_event_name(name)).second)
+      return in_quotes(name) + " is there twice; remove one";
+  }
+  config.perf.events = values;
+  return "";
+}
+
+std::string assign_perf_max_descriptors(Config& config, const Values& values) {
+  return assign_number(config.perf.max_descriptors, values.front(), 1,
+                       std::numeric_limits<int>::max());
+}
+
+std::string assign_perf_window(Config& config, const Values& values) {
+  return assign_duration(config.perf.window, values.front(), "10s");
+}
+
+std::string assign_perf_budget(Config& config, const Values& values) {
+  return assign_duration(config.perf.budget, values.front(), "5ms");
+}
+
 std::string assign_user(Config& config, const Values& values) {
   return assign_text(config.user, values.front());
 }
@@ -276,7 +347,7 @@ class FileReader {
   void read_setting(const Setting& setting, const YamlNode& value) {
     const std::optional<Values> values =
         setting.type == SettingType::kList
-            ? list_values(value, setting.name())
+            ? list_values(value, setting)
             : scalar_value(value, setting.name(), setting.type);
     if (!values) return;
     const std::string problem = setting.assign(config_, *values);
@@ -309,10 +380,12 @@ class FileReader {
   }
 
   std::optional<Values> list_values(const YamlNode& list,
-                                    const std::string& name) {
+                                    const Setting& setting) {
+    const std::string name = setting.name();
     if (list.kind != YamlNode::Kind::kList) {
       fail(list, name + " is " + std::string(kind_name(list)) +
-                     "; write a list, for example [\":9752\"]");
+                     "; write a list, [" + std::string(setting.value_name) +
+                     ", ...]");
       return std::nullopt;
     }
     Values values;
@@ -480,6 +553,20 @@ const std::vector<Setting>& settings() {
       {"runqueue", "culprits", Type::kSwitch, "collector.runqueue.culprits", "",
        "Who took the time that vCPUs waited for (default: yes)",
        assign_runqueue_culprits},
+      {"perf", "events", Type::kList, "collector.perf.event", "NAME",
+       "Event to count; may be given several times (default: cycles, "
+       "instructions, cache_references, cache_misses, page_faults, "
+       "context_switches, cpu_migrations)",
+       assign_perf_events},
+      {"perf", "max_descriptors", Type::kNumber,
+       "collector.perf.max-descriptors", "N",
+       "Events open at most; further vCPUs take turns (default: 512)",
+       assign_perf_max_descriptors},
+      {"perf", "window", Type::kText, "collector.perf.window", "TIME",
+       "How long a vCPU's turn is (default: 10s)", assign_perf_window},
+      {"perf", "budget", Type::kText, "collector.perf.budget", "TIME",
+       "What a scrape may spend on events at most (default: 5ms)",
+       assign_perf_budget},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

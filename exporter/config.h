@@ -8,8 +8,8 @@
 // and their help all come from it, so they cannot drift apart. The collectors'
 // switches stand beside it, as which collectors exist is known elsewhere.
 //
-// Everything here is pure except load_config(), thread-safe, and throws only
-// std::bad_alloc.
+// Everything here is pure except load_config(), and that names of perf events
+// are known to libpfm4 or not; thread-safe, and throws only std::bad_alloc.
 #pragma once
 
 #include <cstddef>
@@ -43,6 +43,7 @@ struct Config {
   std::string libvirt_uri = "qemu:///system";
   bool ebpf_enabled = true;
   RunqueueOptions runqueue;
+  PerfOptions perf;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
   std::string user;  // To run as when started as root; empty: see privileges.h.
 };

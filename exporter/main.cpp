@@ -34,6 +34,7 @@
 #include "exporter/version.h"
 #include "exporter/web_config.h"
 #include "exporter/web_handler.h"
+#include "exporter/wording.h"
 
 namespace vcpu {
 namespace {
@@ -68,7 +69,7 @@ Scrape make_scrape(const Config& config,
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{config.roots, config.ebpf_enabled,
-                                 config.runqueue};
+                                 config.runqueue, config.perf};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -113,11 +114,37 @@ void start_libvirt(const Config& config, LibvirtCache& libvirt) {
         {{"err", started.error().message()}});
 }
 
+struct Kept {
+  std::vector<Capability> capabilities;
+  std::vector<std::string> collectors;  // That need them.
+};
+
+// What the enabled collectors need for as long as they run.
+Kept to_be_kept(const Config& config) {
+  Kept kept;
+  const auto enabled = enabled_collectors(config);
+  for (const CatalogEntry& entry : catalog()) {
+    if (!entry.keeps || !enabled.contains(std::string(entry.name))) continue;
+    kept.capabilities.push_back(*entry.keeps);
+    kept.collectors.emplace_back(entry.name);
+  }
+  return kept;
+}
+
+void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
+  const std::string line =
+      dropped.kept.empty() ? "No capability is held"
+                           : joined(dropped.kept) + " is kept, for collector " +
+                                 joined(kept.collectors);
+  log(LogLevel::kInfo, line, {{"user", dropped.user}});
+}
+
 int print_once(const Config& config) {
   const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
   auto scrape = make_scrape(config, libvirt, kPatienceOnce);
   scrape.open(enabled_collectors(config));
-  const auto dropped = drop_privileges(config.user);
+  const auto dropped =
+      drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
   start_libvirt(config, *libvirt);
   if (config.libvirt_enabled) libvirt->wait_for_answer(seconds(3));
@@ -209,7 +236,8 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
   auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
-  const auto dropped = drop_privileges(config.user);
+  const auto kept = to_be_kept(config);
+  const auto dropped = drop_privileges(config.user, kept.capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
 
   const auto registry = make_registry();
@@ -228,7 +256,7 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   log(LogLevel::kInfo, "Started vcpu_exporter",
       {{"version", std::string(version())},
        {"revision", std::string(revision())}});
-  log(LogLevel::kInfo, "No capability is held", {{"user", dropped.user}});
+  log_rights(dropped, kept);
   log_listening(config, server.ports());
   const std::string status = "Serving " + config.telemetry_path;
   (void)notify_ready(status);

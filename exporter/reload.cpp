@@ -18,12 +18,13 @@ prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name,
 
 // The settings that hold until the program is started again.
 auto fixed(const Config& config) {
-  return std::tie(config.listen_addresses, config.telemetry_path,
-                  config.max_requests, config.web_config_file,
-                  config.roots.proc, config.roots.sys, config.libvirt_enabled,
-                  config.libvirt_uri, config.ebpf_enabled,
-                  config.runqueue.per_vcpu, config.runqueue.culprits,
-                  config.max_series, config.user);
+  return std::tie(
+      config.listen_addresses, config.telemetry_path, config.max_requests,
+      config.web_config_file, config.roots.proc, config.roots.sys,
+      config.libvirt_enabled, config.libvirt_uri, config.ebpf_enabled,
+      config.runqueue.per_vcpu, config.runqueue.culprits, config.perf.events,
+      config.perf.max_descriptors, config.perf.window, config.perf.budget,
+      config.max_series, config.user);
 }
 
 }  // namespace

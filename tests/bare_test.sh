@@ -5,7 +5,9 @@
 # usage: bare_test.sh PROGRAM. Prints "ok NAME" or "not ok NAME: ...".
 set -u
 
-page=$("$1" --once --libvirt.uri=test:///default 2>/dev/null)
+page=$("$1" --once --libvirt.uri=test:///default --collector.perf \
+  --collector.perf.event=page-faults --collector.perf.event=SOME_EVENT \
+  2>/dev/null)
 failed=0
 expect() { # expect NAME LINE
   if grep -qF "$2" <<<"$page"; then
@@ -23,4 +25,10 @@ for source in task_iterator runqueue; do
     "vcpu_source_available{source=\"$source\",reason=\"this program was built without eBPF\"} 0"
 done
 expect "says that libvirt is not up" "vcpu_libvirt_up 0"
+if [ "$(id -u)" = 0 ]; then
+  expect "knows the generic perf events" \
+    'vcpu_source_available{source="perf_page_faults",reason=""} 1'
+  expect "says that it was built without libpfm4" \
+    'vcpu_source_available{source="perf_SOME_EVENT",reason="not a generic event, and this program was built without libpfm4'
+fi
 exit $failed

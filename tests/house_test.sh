@@ -43,7 +43,7 @@ rule "libvirt's module knows only base and itself" \
   "$(includes collectors/libvirt | grep -vE ':collectors/(base|libvirt)/')"
 rule "no collector knows another, or how the inventory works" \
   "$(for name in $(collector_names); do includes "collectors/$name.cpp"; done 2>&1 |
-    grep -vE ':collectors/(base/|bpf/|kernel/|catalog.h|collector.h|runqueue.h|snapshot.h|stolen_time.h|topology.h)')"
+    grep -vE ':collectors/(base/|bpf/|kernel/|perf/|catalog.h|collector.h|runqueue.h|snapshot.h|stolen_time.h|topology.h)')"
 
 only_in() { # only_in HEADER FILE...: nobody else may include it.
   local header=$1
@@ -60,6 +60,10 @@ only_in yaml-cpp/ exporter/yaml.cpp
 only_in libdeflate.h exporter/exposition/gzip.cpp
 only_in cap-ng.h exporter/privileges.cpp
 only_in systemd/ exporter/systemd.cpp
+only_in perfmon/ collectors/perf/pfm_events.cpp
+rule "only one asks the kernel for perf events" \
+  "$(grep -Rl 'SYS_perf_event_open' collectors exporter |
+    grep -vx 'collectors/perf/perf_event_source.cpp')"
 rule "only collectors/libvirt may include libvirt" \
   "$(system_includes collectors exporter | grep ':libvirt/' |
     grep -v '^collectors/libvirt/')"

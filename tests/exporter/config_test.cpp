@@ -9,8 +9,11 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <random>
 #include <sstream>
+
+#include "collectors/perf/event_names.h"
 
 namespace vcpu {
 namespace {
@@ -51,6 +54,9 @@ std::string shown(const Config& c) {
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
   out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits << '\n';
+  for (const auto& event : c.perf.events) out << event << ' ';
+  out << c.perf.max_descriptors << ' ' << c.perf.window.count() << ' ';
+  out << c.perf.budget.count() << '\n';
   out << c.max_series << ' ' << c.user << '\n';
   return out.str();
 }
@@ -71,6 +77,10 @@ Config nothing_default() {
   c.ebpf_enabled = false;
   c.runqueue.per_vcpu = true;
   c.runqueue.culprits = false;
+  c.perf = {{"branches", "PERF_COUNT_HW_CPU_CYCLES:u"},
+            9,
+            std::chrono::minutes(1),
+            std::chrono::milliseconds(50)};
   c.max_series = 5;
   c.user = "someone";
   return c;
@@ -90,6 +100,11 @@ libvirt:
   uri: test:///default
 ebpf: {enabled: false}
 runqueue: {per_vcpu: true, culprits: false}
+perf:
+  events: [branches, "PERF_COUNT_HW_CPU_CYCLES:u"]
+  max_descriptors: 9
+  window: 1m
+  budget: 50ms
 limit: {series: 5}
 user: someone
 )";
@@ -223,6 +238,44 @@ TEST(Config, BadNumbers) {
             9223372036854775807);
 }
 
+TEST(Config, Durations) {
+  for (const auto& [text, ms] : std::map<std::string, int>{
+           {"1ms", 1}, {"250ms", 250}, {"10s", 10'000}, {"60m", 3'600'000}}) {
+    EXPECT_EQ(good("perf: {window: " + text + "}").perf.window.count(), ms);
+  }
+  for (const char* text : {"", "10", "s", "0s", "-1s", "1.5s", "1 s", "10 ms",
+                           "1h", "61m", "99999999999s", "10sec"}) {
+    EXPECT_THAT(refusal("perf: {budget: '" + std::string(text) + "'}"),
+                HasSubstr("is not a time from 1ms to 1h; write a whole number "
+                          "with ms, s or m, for example 5ms"))
+        << text;
+  }
+}
+
+TEST(Config, PerfEventsAreOfTheseNames) {
+  EXPECT_THAT(good("perf: {events: [page-faults, node_loads]}").perf.events,
+              ElementsAre("page-faults", "node_loads"));
+  EXPECT_EQ(refusal("perf: {events: []}"),
+            "c.yml:1: perf.events: is empty; list at least one event, for "
+            "example \"cycles\"");
+  EXPECT_EQ(refusal("perf:\n  events: [cycles, CYCLES]"),
+            "c.yml:2: perf.events: \"CYCLES\" is there twice; remove one");
+  EXPECT_THAT(refusal("perf: {events: [\"a\\nb\"]}"),
+              HasSubstr("is not the name of an event"));
+  EXPECT_THAT(refusal("perf: {events: cycles}"),
+              HasSubstr("perf.events is a single value; write a list, [NAME, "
+                        "...]"));
+}
+
+TEST(Config, AnEventThatNoCpuHasIsAMistake) {
+  if (event_name_problem("cylces").empty())
+    GTEST_SKIP() << "only libpfm4 knows which events there are";
+  EXPECT_EQ(refusal("perf:\n  events: [cylces]"),
+            "c.yml:2: perf.events: \"cylces\" is no event that libpfm4 knows "
+            "(did you mean \"cycles\"?); write a name of README.md, or one "
+            "that papi_native_avail (package papi-tools) lists");
+}
+
 struct Refused {
   const char* yaml;
   const char* message;
@@ -251,8 +304,8 @@ TEST(Config, SaysWhatIsWrongWhereAndWhatToDo) {
        "c.yml:2: log.format: \"xml\" is not a log format; write logfmt or "
        "json"},
       {"web:\n  listen_addresses: ':1'",
-       "c.yml:2: web.listen_addresses is a text in quotes; write a list, for "
-       "example [\":9752\"]"},
+       "c.yml:2: web.listen_addresses is a text in quotes; write a list, "
+       "[HOST:PORT, ...]"},
       {"web:\n  listen_addresses:\n    - ':1'\n    - {a: b}\n",
        "c.yml:4: an item of web.listen_addresses is a mapping; write a single "
        "value"},

@@ -60,7 +60,10 @@ result unit_watchdog "$(setting 'WatchdogSec=[0-9].*')"
 result unit_reload_by_sighup "$(setting 'ExecReload=/bin/kill -HUP $MAINPID')"
 result unit_environment_file \
   "$(setting 'EnvironmentFile=-/etc/default/vcpu_exporter')"
-result unit_no_capability "$(setting CapabilityBoundingSet=)"
+result unit_capabilities_of_the_start_and_no_other \
+  "$(setting 'AmbientCapabilities=CAP_BPF CAP_PERFMON'
+  setting 'CapabilityBoundingSet=CAP_BPF CAP_PERFMON'
+  setting PrivateUsers=no)"
 result unit_address_families \
   "$(setting 'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6')"
 result unit_sees_all_processes \

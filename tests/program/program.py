@@ -375,8 +375,11 @@ class ProcView:
     def __init__(self, *pids):
         self.path = scratch_directory()
         for pid in (1, *pids):
-            (self.path / str(pid)).symlink_to(f"/proc/{pid}")
+            self.show(pid)
         (self.path / "stat").symlink_to("/proc/stat")
+
+    def show(self, pid):
+        (self.path / str(pid)).symlink_to(f"/proc/{pid}")
 
     def hold(self):
         os.mkfifo(self.path / "held", 0o644)

@@ -151,7 +151,8 @@ class LandingPage(Http):
         self.assertIn(build.labels["version"], answer.text)
         collectors, sources = (dict(re.findall(r'<tr><th scope="row">([^<]*)</th><td><span[^>]*>([^<]*)</span>', table))
                                for table in answer.text.split("</table>")[:2])
-        self.assertEqual(collectors, {**dict.fromkeys(self.enabled, "ok"), "threads": "disabled"})
+        self.assertEqual(collectors, {**dict.fromkeys(self.enabled, "ok"),
+                                      **dict.fromkeys(("threads", "perf"), "disabled")})
         said = page.named("vcpu_source_available")
         self.assertGreater(len(said), 3)
         self.assertEqual(sources, {source.labels["source"]: "available" if source.value else "missing"

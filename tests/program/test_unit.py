@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the systemd unit leaves the exporter: as its user, with its capabilities, in its view of /proc and /sys.
+
+No systemd runs here. setpriv and a mount namespace stand for it, and instead of being filtered the system calls are
+compared with the unit's SystemCallFilter=.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import unittest
+
+import program
+from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
+
+UNIT = program.SOURCE / "deploy" / "systemd" / "vcpu_exporter.service"
+CAPABILITIES = ["bpf", "perfmon"]
+
+# ProtectKernelTunables=yes: /sys is read-only, and these two files are nobody's.
+VIEW = """
+set -e
+mount -o remount,bind,ro /sys
+for file in /proc/kallsyms /proc/kcore; do [ ! -e "$file" ] || mount --bind "$0" "$file"; done
+exec "$@"
+"""
+
+
+def settings(name):
+    """The unit's lines of this name, each as its words."""
+    return [line.split("=", 1)[1].split() for line in UNIT.read_text().splitlines() if line.startswith(name + "=")]
+
+
+def system_calls(name):
+    """A call, or all of a group as systemd knows it."""
+    if not name.startswith("@"):
+        return {name}
+    said = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
+    lines = [line.strip() for line in said.splitlines()[1:]]
+    return set().union(*(system_calls(line) for line in lines if line and not line.startswith("#")))
+
+
+def allowed_system_calls():
+    allowed = set()
+    for words in settings("SystemCallFilter"):
+        if words[0].startswith("~"):
+            allowed -= set().union(*map(system_calls, [words[0][1:], *words[1:]]))
+        else:
+            allowed |= set().union(*map(system_calls, words))
+    return allowed
+
+
+class Unit(unittest.TestCase):
+    def setUp(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root")
+        for name in ("AmbientCapabilities", "CapabilityBoundingSet"):
+            self.assertEqual(settings(name), [["CAP_" + capability.upper() for capability in CAPABILITIES]])
+        nobodys = program.scratch_directory() / "inaccessible"
+        nobodys.touch(mode=0)
+        wanted = ",".join("+" + capability for capability in CAPABILITIES)
+        self.under = ["unshare", "--mount", "sh", "-c", VIEW, str(nobodys),
+                      "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+                      f"--bounding-set=-all,{wanted}", f"--inh-caps=-all,{wanted}", f"--ambient-caps=-all,{wanted}"]
+        tried = subprocess.run([*self.under, "true"], capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            self.skipTest(f"this root may not do what systemd does: {tried.stderr.strip()}")
+
+    def assert_holds(self, exporter, capabilities):
+        for tid in os.listdir(f"/proc/{exporter.pid}/task"):
+            status = status_of(f"{exporter.pid}/task/{tid}")
+            held = [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
+            self.assertEqual(held, [0, capabilities, capabilities, 0])
+
+    def test_under_the_unit_ebpf_works_and_the_capabilities_are_given_up(self):
+        with Exporter() as exporter:  # As root.
+            [source] = exporter.page().named("vcpu_source_available", source="runqueue")
+        if not source.value:
+            self.skipTest(source.labels["reason"])
+        with FakeVm("of-unit"), Exporter(under=self.under) as exporter:
+            page = exporter.page_with(2, "of-unit")
+            [source] = page.named("vcpu_source_available", source="runqueue")
+            self.assertEqual(source.labels["reason"], "")
+            self.assertEqual(len(page.named("vcpu_runqueue_latency_seconds_count", domain="of-unit")), 1)
+            self.assertEqual(set(page.collectors().values()), {1.0})
+            self.assertEqual(status_of(exporter.pid)["Uid"].split()[0], "65534")
+            self.assert_holds(exporter, 0)
+            self.assertIn('msg="No capability is held"', exporter.log())
+
+    def test_under_the_unit_perf_counts_what_others_vms_do_and_keeps_its_capability_alone(self):
+        view = ProcView()
+        with Exporter("--collector.perf", "--path.procfs", view.path, under=self.under) as exporter:
+            vm = self.enterContext(FakeVm("of-unit"))  # Of root, after rights were given up.
+            view.show(vm.pid)
+            exporter.page_with(2, "of-unit")
+            [source] = exporter.page().named("vcpu_source_available", source="perf")
+            if "perf_event_paranoid" in source.labels["reason"]:
+                self.skipTest(source.labels["reason"])
+
+            def counted():
+                vm.tell("spin 1")
+                return exporter.page().named("vcpu_perf_events_total", domain="of-unit", event="context_switches")
+            self.assertEqual(len(wait_for(counted, "switches to be counted")), 2)
+            self.assert_holds(exporter, 1 << 38)  # CAP_PERFMON
+
+    def test_the_unit_allows_every_system_call_that_is_made(self):
+        for tool in ("strace", "systemd-analyze"):
+            if not shutil.which(tool):
+                self.skipTest(f"{tool} is not installed")
+        directory = program.scratch_directory()
+        directory.chmod(0o777)
+        # -D: the process started is the exporter itself.
+        strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o", str(directory / "trace")]
+        with FakeVm("of-unit"), Exporter("--collector.perf", under=[*self.under, *strace]) as exporter:
+            pid = exporter.pid
+            exporter.page_with(2, "of-unit")
+            exporter.page()
+            self.assertEqual(exporter.ask(headers=GZIP).status, 200)
+            os.kill(pid, signal.SIGHUP)
+            wait_for(lambda: "Configuration reloaded" in exporter.log(), "the reload")
+            self.assertEqual(exporter.page().collectors()["runqueue"], 1)
+        trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")
+        made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
+        self.assertLessEqual({"bpf", "perf_event_open", "capset", "execve"}, made)
+        self.assertEqual(made - allowed_system_calls(), set())
+
+    @staticmethod
+    def complete(path, pid):
+        trace = path.read_text(errors="replace")
+        return re.search(rf"(?m)^{pid} +\+\+\+ exited", trace) and trace
