@@ -6,8 +6,8 @@
 // add to the task's run_delay, to the nanosecond. For every CPU there is a ring
 // of who got it when. A wait is laid over the ring: each occupant is charged
 // for the time that it had the CPU during the wait. Slices that fall out of the
-// ring are kept in stretches: a long one is one by itself, short ones are added
-// up, and share what a wait covers of their stretch. What a CPU quota kept throttled is the quota's. A task that is moved
+// ring are added up in stretches, whose occupants share what a wait covers of
+// them; a stretch begins where a vCPU began to wait, as far as may be. What a CPU quota kept throttled is the quota's. A task that is moved
 // while it waits is charged at the move, for the queue that it leaves.
 //
 // Rings, accounts and clocks are touched under the lock of the run queue only,
@@ -18,8 +18,8 @@
 
 #define RING 256     /* Slices a CPU remembers; a power of two. */
 #define PAST 128     /* Stretches before them, likewise. */
-#define STRETCH_NS (1 << 22)
-#define LONG_NS (1 << 19)
+#define STRETCH_NS (1 << 22)     /* No longer than this and one slice. */
+#define SHORT_STRETCH_NS (1 << 20) /* No shorter than this. */
 #define OCCUPANTS 8  /* That are told apart in a stretch, likewise. */
 #define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 8      /* Such spans within one wait that are told apart. */
@@ -39,13 +39,13 @@ const volatile __u64 attached_at = 0; /* Boot time; threads born later are whole
 struct slice {
   u64 from;
   u64 irq; /* The CPU's irq time when it began. */
+  u32 after_vcpu; /* A vCPU had the CPU taken away, and waits from now on. */
   struct occupant who;
 };
 
 struct stretch {
   u64 from;
   u64 irq; /* The CPU's irq time when it began. */
-  u32 is_long;
   u32 occupants;
   struct named_culprit had[OCCUPANTS];
   u64 had_by_kind[CULPRIT_KIND_SLOTS]; /* The others. */
@@ -547,7 +547,7 @@ static __always_inline void end_wait(struct task_struct *task,
 }
 
 static __always_inline struct stretch *begin_stretch(
-    struct cpu *cpu, const struct slice *slice, bool is_long) {
+    struct cpu *cpu, const struct slice *slice) {
   struct stretch *stretch;
 
   cpu->past_head++;
@@ -555,7 +555,6 @@ static __always_inline struct stretch *begin_stretch(
   stretch->from = slice->from;
   stretch->irq = slice->irq;
   stretch->occupants = 0;
-  stretch->is_long = is_long;
   __builtin_memset(stretch->had_by_kind, 0, sizeof(stretch->had_by_kind));
   return stretch;
 }
@@ -564,12 +563,11 @@ static __always_inline struct stretch *begin_stretch(
 static __always_inline void add_to_past(struct cpu *cpu,
                                         const struct slice *slice, u64 end) {
   struct stretch *stretch = &cpu->past[cpu->past_head & (PAST - 1)];
-  u64 ns = end - slice->from;
+  u64 ns = end - slice->from, length = slice->from - stretch->from;
   u32 kind = slice->who.kind;
 
-  if (ns >= LONG_NS || stretch->is_long ||
-      slice->from - stretch->from >= STRETCH_NS)
-    stretch = begin_stretch(cpu, slice, ns >= LONG_NS);
+  if (length >= (slice->after_vcpu ? SHORT_STRETCH_NS : STRETCH_NS))
+    stretch = begin_stretch(cpu, slice);
   for (u32 i = 0; i < OCCUPANTS && kind >= CULPRIT_DOMAIN; i++) {
     struct named_culprit *one;
     u32 index = i;
@@ -591,19 +589,31 @@ static __always_inline void add_to_past(struct cpu *cpu,
   stretch->had_by_kind[kind] += ns;
 }
 
-static __always_inline void begin_slice(struct task_struct *task,
+static __always_inline bool is_runnable(struct task_struct *task) {
+  struct task_struct___with_state *old = (void *)task;
+
+  if (bpf_core_field_exists(old->state)) return !old->state;
+  return !task->__state;
+}
+
+static __always_inline void begin_slice(struct task_struct *prev,
+                                        struct task_struct *task,
                                         struct account *account,
                                         struct rq *rq) {
   u32 index = rq->cpu;
   struct cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
   struct slice *slice;
+  bool after_vcpu;
 
   if (!cpu) return;
+  slice = &cpu->slices[cpu->head & (RING - 1)];
+  after_vcpu = slice->who.kind == CULPRIT_DOMAIN && is_runnable(prev);
   cpu->head++;
   slice = &cpu->slices[cpu->head & (RING - 1)];
   add_to_past(cpu, slice, cpu->slices[(cpu->head + 1) & (RING - 1)].from);
   slice->from = rq->clock;
   slice->irq = irq_time(rq);
+  slice->after_vcpu = after_vcpu;
   occupant_of(task, account, &slice->who);
 }
 
@@ -616,7 +626,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
   if (!account && !with_culprits) return 0;
   rq = next->se.cfs_rq->rq;
   if (account) end_wait(next, account, rq);
-  if (with_culprits) begin_slice(next, account, rq);
+  if (with_culprits) begin_slice(prev, next, account, rq);
   if (with_culprits && THROTTLES_TASKS) note_throttle(prev, rq);
   return 0;
 }

@@ -72,6 +72,7 @@ typedef struct cpumask {
 } KERNEL_STRUCT cpumask_t;
 
 struct task_struct {
+  unsigned int __state; /* 0: runnable; `state` before Linux 5.14. */
   struct thread_info thread_info;
   unsigned int flags;
   struct sched_entity se;
@@ -86,6 +87,11 @@ struct task_struct {
   u64 start_boottime;
   char comm[16];
   struct signal_struct* signal;
+} KERNEL_STRUCT;
+
+/* Before Linux 5.14. */
+struct task_struct___with_state {
+  long state;
 } KERNEL_STRUCT;
 
 /* Before Linux 5.16. */
