@@ -39,7 +39,7 @@ class RotationTest : public testing::Test {
     groups_ = *find_event_groups(source_, events);
     rotation_.emplace(source_, groups_, limits,
                       [this] { return source_.now(); });
-    source_.opens = source_.reads = 0;
+    source_.opens = 0;
   }
 
   // With time for everything.

@@ -66,7 +66,6 @@ class FakeEventSource final : public EventSource {
     return events;
   }
   std::size_t opens = 0;
-  std::size_t reads = 0;
 
   // ---- As the kernel does.
 
@@ -95,7 +94,6 @@ class FakeEventSource final : public EventSource {
 
     Result<GroupReading> read() override {
       source.now_ += source.cost;
-      ++source.reads;
       return reading;
     }
 
