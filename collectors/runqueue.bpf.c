@@ -111,16 +111,17 @@ struct wait {
 static __always_inline u64 least(u64 a, u64 b) { return a < b ? a : b; }
 static __always_inline u64 most(u64 a, u64 b) { return a > b ? a : b; }
 
-static __always_inline bool same_name(const char *a, const char *b) {
+static __always_inline bool same(const struct occupant *a,
+                                 const struct occupant *b) {
   const u64 *x = (const u64 *)a, *y = (const u64 *)b;
 
-  return x[0] == y[0] && x[1] == y[1];
+  return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
-static __always_inline bool same_occupant(const struct occupant *a,
-                                          const struct occupant *b) {
-  return a->kind == b->kind && a->tgid == b->tgid &&
-         same_name(a->name, b->name);
+static __always_inline u32 hash_of(const struct occupant *who) {
+  const u64 *x = (const u64 *)who;
+
+  return ((x[0] ^ x[1] ^ x[2]) * 0x9e3779b97f4a7c15) >> (64 - CULPRIT_HINTS_LOG2);
 }
 
 static __always_inline u64 irq_time(struct rq *rq) {
@@ -229,44 +230,59 @@ static __always_inline void charge_kind(struct account *account, u32 kind,
   account->by_kind[kind] += ns;
 }
 
-/* A culprit that has no place takes that of the least: who matters returns. */
-static __always_inline struct named_culprit *place_for(
-    struct account *account, const struct occupant *who) {
-  u32 place = 0, named = account->named;
+/* A culprit that has no place takes that of the least: who matters returns.
+ * Not static, nor is what follows: the verifier looks at it once, and not once
+ * for each way to come there. */
+__noinline u32 new_place(struct account *account, const struct occupant *who) {
+  u32 place = 0;
   u64 smallest = ~0ull;
 
-  for (u32 i = 0; i < NAMED_CULPRITS && i < named; i++) {
-    struct named_culprit *one = &account->culprits[i];
-
-    if (same_occupant(&one->who, who)) return one;
-    if (one->ns >= smallest) continue;
-    smallest = one->ns;
-    place = i;
-  }
-  if (named < NAMED_CULPRITS) {
-    place = named;
-    account->named = named + 1;
+  if (!account || !who) return 0;
+  if (account->named < NAMED_CULPRITS) {
+    place = account->named++;
+  } else {
+    for (u32 i = 0; i < NAMED_CULPRITS; i++) {
+      if (account->culprits[i].ns >= smallest) continue;
+      smallest = account->culprits[i].ns;
+      place = i;
+    }
   }
   struct named_culprit *taken = &account->culprits[place & (NAMED_CULPRITS - 1)];
 
   charge_kind(account, taken->who.kind, taken->ns);
   taken->who = *who;
   taken->ns = 0;
-  return taken;
+  return place;
 }
 
-/* Not static, so that the verifier looks at it once, not once for each slice. */
-__noinline int charge(struct account *account, const struct occupant *who,
-                      u32 victim, u64 ns) {
-  u32 kind;
+/* Once for each slice of each wait: found at a glance, as a rule. */
+static __always_inline struct named_culprit *place_for(
+    struct account *account, const struct occupant *who) {
+  u8 *hint = &account->hints[hash_of(who)];
+  struct named_culprit *one = &account->culprits[*hint & (NAMED_CULPRITS - 1)];
+  u32 named = account->named, place;
 
-  if (!account || !who) return 0;
-  kind = kind_for(who, victim);
+  if (same(&one->who, who)) return one;
+  for (u32 i = 0; i < NAMED_CULPRITS && i < named; i++) {
+    one = &account->culprits[i];
+    if (!same(&one->who, who)) continue;
+    *hint = i;
+    return one;
+  }
+  place = new_place(account, who) & (NAMED_CULPRITS - 1);
+  *hint = place;
+  return &account->culprits[place];
+}
+
+static __always_inline void charge(struct account *account,
+                                   const struct occupant *who, u32 victim,
+                                   u64 ns) {
+  u32 kind = kind_for(who, victim);
+
   if (kind >= CULPRIT_DOMAIN)
     place_for(account, who)->ns += ns;
   else
     charge_kind(account, kind, ns);
-  return 0;
 }
 
 /* How much of [from, to] the quota had the victim stopped. */
@@ -580,7 +596,7 @@ static __always_inline void add_to_past(struct cpu *cpu,
       stretch->occupants = i + 1;
       return;
     }
-    if (same_occupant(&one->who, &slice->who)) {
+    if (same(&one->who, &slice->who)) {
       one->ns += ns;
       return;
     }

@@ -23,6 +23,10 @@
 /* Culprits by name in one account; further ones are sums by kind. */
 #define NAMED_CULPRITS 16
 
+/* Where a culprit was found last, by a hash of who it is. */
+#define CULPRIT_HINTS_LOG2 7
+#define CULPRIT_HINTS (1 << CULPRIT_HINTS_LOG2)
+
 #define TASK_NAME_LENGTH 16
 
 // It is C as well, whose names these are.
@@ -67,6 +71,7 @@ struct account {
   __u64
       by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
+  __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone. */
 };
 
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.

@@ -96,6 +96,7 @@ script rules tests/rules/test.sh
 script dashboards tests/dashboards/test.sh
 script systemd tests/exporter/systemd_unit.sh
 script program tests/program/test.sh build/tests
+script bench tests/bench/test.sh build/tests/switch_price
 
 if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \

@@ -15,9 +15,14 @@
 #include <ctime>
 #include <fstream>
 #include <iostream>
+#include <list>
 #include <map>
+#include <numeric>
+#include <set>
 #include <thread>
+#include <tuple>
 
+#include "collectors/bpf/runqueue_program.h"
 #include "collectors/catalog.h"
 #include "tests/support/cpu_group.h"
 #include "tests/support/fake_vm.h"
@@ -563,6 +568,51 @@ TEST_F(Runqueue, OnRequestEachVcpuHasItsHistogram) {
   EXPECT_THAT(labels, Not(Contains("domain=\"two\"")));
   EXPECT_EQ(find_family(*families_, "vcpu_stolen_by_seconds_total"), nullptr);
   EXPECT_EQ(reason_of(*families_, "runqueue_quota"), "-");
+}
+
+// More culprits than an account has places for.
+TEST(RunqueuePlaces, AreOneForEachCulpritAndNothingIsLostWithThem) {
+  auto program = RunqueueProgram::open(true);
+  if (!program) GTEST_SKIP() << program.error().message();
+  constexpr int kTasks = NAMED_CULPRITS + 6;
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-00000000000d"),
+                {"CPU 0/KVM"});
+  pin(victim.pid(), 0);
+  std::list<FakeVm> tasks;
+  for (int i = 0; i < kTasks; ++i) {
+    tasks.emplace_back(std::vector<std::string>{"task-" + std::to_string(i)},
+                       std::vector<std::string>{"worker"});
+    pin(tasks.back().pid(), 0);
+  }
+  for (FakeVm& task : tasks) task.start_spin(kSpinMs);
+  victim.start_spin(kSpinMs);
+  for (FakeVm& task : tasks) task.finish_spin();
+  const pid_t tid = victim.finish_spin().at(0).tid;
+  program->tell({victim.pid(), tid});
+  account last{};
+  account now{};
+  do {  // Until it sleeps.
+    last = now;
+    const auto records = program->read();
+    ASSERT_TRUE(records);
+    ASSERT_EQ(records->count(tid), 1U);
+    now = records->at(tid).account;
+  } while (now.version != last.version);
+
+  EXPECT_EQ(now.named, static_cast<__u32>(NAMED_CULPRITS));
+  std::set<std::tuple<__u32, __u32, std::string>> places;
+  std::uint64_t charged = std::accumulate(
+      std::begin(now.by_kind), std::end(now.by_kind), std::uint64_t{0});
+  for (const named_culprit& culprit : now.culprits) {
+    const occupant& who = culprit.who;
+    EXPECT_TRUE(places.emplace(who.kind, who.tgid, who.name).second)
+        << who.name << " has two places";
+    charged += culprit.ns;
+  }
+  EXPECT_GT(now.waited, 0U);
+  EXPECT_EQ(now.charged, now.waited);
+  EXPECT_EQ(charged, now.charged);
+  EXPECT_GT(now.by_kind[CULPRIT_HOST], 0U) << "nobody has lost a place";
 }
 
 TEST_F(Runqueue, ClosedItSaysThatItTakesARestart) {

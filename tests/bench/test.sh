@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# That the price of the eBPF programs can be measured, and that they work while it is: no figure of it, as noise can
+# break any. usage: test.sh [SWITCH_PRICE]. Prints "ok NAME", "not ok NAME: reason" or "skip NAME: reason".
+set -u
+program=${1:-$(dirname "$0")/../../build/tests/switch_price}
+
+if [ ! -x "$program" ]; then
+  echo "skip bench: $program was built without eBPF"
+  exit 0
+fi
+
+failed=0
+result() { # result NAME REASON
+  if [ -z "$2" ]; then
+    echo "ok bench: $1"
+  else
+    echo "not ok bench: $1: $(tr '\n' ' ' <<<"$2")"
+    failed=1
+  fi
+}
+
+wrong=$("$program" --rounds=none 2>&1)
+status=$?
+result "a wrong flag is answered with the usage" \
+  "$([ $status = 1 ] && grep -q '^usage: ' <<<"$wrong" || echo "status $status: $wrong")"
+
+if [ "$(id -u)" = 0 ]; then
+  refused=$(setpriv --reuid=65534 --regid=65534 --clear-groups -- "$program" --rounds=1 2>&1)
+  status=$?
+  result "without rights it says which are needed" \
+    "$([ $status = 3 ] && grep -q 'not allowed: .*CAP_BPF' <<<"$refused" || echo "status $status: $refused")"
+fi
+
+# Ends well only if the accounts counted and each program was attached when it should be, and at no other time.
+said=$("$program" --rounds=2 --switches=2000 --threads=50 --markdown 2>&1)
+status=$?
+if [ $status = 3 ]; then
+  echo "skip bench: $said"
+  exit $failed
+fi
+result "every program counts while it is measured, and is gone when it is not" \
+  "$([ $status = 0 ] || echo "status $status: $said")"
+missing=
+for tasks in "2 that are no vCPUs" "2 vCPUs" "8 vCPUs" "16 vCPUs"; do
+  for row in "none | [1-9][0-9]* |" "histogram | [1-9][0-9]* | -\?[0-9]* |" "attribution | [1-9][0-9]* | -\?[0-9]* |"; do
+    grep -q "^| $tasks[^|]*| $row" <<<"$said" || missing+="no row '$tasks | $row'; "
+  done
+done
+result "the table has each program with each set of tasks" "$missing"
+
+missing=
+for program in histogram attribution; do
+  for what in "opened in" "the accounts of 50 vCPUs read in"; do
+    grep -q "^$program: $what [0-9.]* ms$" <<<"$said" || missing+="no line '$program: $what'; "
+  done
+done
+result "it says what opening and reading take" "$missing"
+exit $failed
