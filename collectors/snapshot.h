@@ -73,7 +73,10 @@ struct Vm {
   std::string vmm;      // qemu, firecracker, cloud-hypervisor.
   std::string accel;    // kvm, tcg; empty where unknown.
   std::string machine;  // QEMU's machine type; empty where there is none.
+  std::optional<std::uint64_t> memory_bytes;  // By its command line; empty
+                                              // where that does not fix it.
   pid_t pid = 0;
+  std::uint64_t start_ticks = 0;  // After boot, as /proc/PID/stat has it.
   double start_time_seconds = 0;  // Since the epoch.
   std::vector<Thread> threads;    // vCPUs first, by index; then the others.
   std::vector<RoleTime> role_times;

@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 namespace vcpu {
@@ -44,7 +46,9 @@ Result<void> read_all(int fd, std::string& contents,
   return {};
 }
 
-Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
+// Takes the descriptor over, and gives each name to `take`.
+Result<void> each_name_in(int fd, const std::string& path,
+                          const std::function<void(const char*)>& take) {
   DIR* const opened = ::fdopendir(fd);
   if (opened == nullptr) {
     auto error = failure(path);
@@ -53,18 +57,25 @@ Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
   }
   const auto close = [](DIR* directory) { ::closedir(directory); };
   const std::unique_ptr<DIR, decltype(close)> directory(opened, close);
-  std::vector<int> numbers;
   errno = 0;
   while (const dirent* entry = ::readdir(directory.get())) {
-    const char* const begin = entry->d_name;
+    take(entry->d_name);
+    errno = 0;
+  }
+  if (errno != 0) return failure(path);
+  return {};
+}
+
+Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
+  std::vector<int> numbers;
+  const auto listed = each_name_in(fd, path, [&](const char* begin) {
     const char* const end = begin + std::strlen(begin);
     int number = 0;
     const auto [stop, error] = std::from_chars(begin, end, number);
     if (error == std::errc{} && stop == end && number >= 0)
       numbers.push_back(number);
-    errno = 0;
-  }
-  if (errno != 0) return failure(path);
+  });
+  if (!listed) return listed.error();
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }
@@ -129,6 +140,18 @@ Result<std::vector<int>> list_numbers_at(const Directory& directory,
       ::openat(directory.fd(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return failure(join(directory, name));
   return numbers_in(fd, join(directory, name));
+}
+
+Result<std::vector<std::string>> list_names(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  std::vector<std::string> names;
+  const auto listed = each_name_in(fd, path, [&](std::string_view name) {
+    if (name != "." && name != "..") names.emplace_back(name);
+  });
+  if (!listed) return listed.error();
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 bool is_gone(const Error& error) {

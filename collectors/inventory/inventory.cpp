@@ -258,7 +258,9 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.vmm = to_string(instance.identity.vmm);
   vm.accel = instance.identity.accel;
   vm.machine = instance.identity.machine;
+  vm.memory_bytes = instance.identity.memory_bytes;
   vm.pid = instance.key.pid;
+  vm.start_ticks = instance.key.start_ticks;
   vm.start_time_seconds = instance.start_time_seconds;
   std::vector<TaskWithRole> known;
   known.reserve(tasks.size());

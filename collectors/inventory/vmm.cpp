@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
+
+#include "collectors/base/scan.h"
 
 namespace vcpu {
 namespace {
@@ -56,6 +59,50 @@ std::string property(const Properties& properties, std::string_view key) {
     if (name == key) return value;
   return {};
 }
+
+// "2048", "1.5G", "2097152k": bytes, in units of 2^`shift` where none is given.
+std::optional<std::uint64_t> parse_size(std::string_view text, int shift) {
+  constexpr std::string_view kUnits = "BKMGTPE";
+  constexpr int kShiftPerUnit = 10;
+  constexpr double kMost = 0x1p60;
+  const auto digits = text.substr(0, text.find_first_not_of("0123456789."));
+  const auto number = parse_number<double>(digits);
+  auto unit = text.substr(digits.size());
+  if (!unit.empty()) {
+    const auto upper = unit[0] >= 'a' ? unit[0] - 'a' + 'A' : unit[0];
+    const auto found = kUnits.find(static_cast<char>(upper));
+    if (unit.size() != 1 || found == std::string_view::npos)
+      return std::nullopt;
+    shift = static_cast<int>(found) * kShiftPerUnit;
+  }
+  if (!number) return std::nullopt;
+  const double bytes = std::ldexp(*number, shift);
+  if (bytes > kMost) return std::nullopt;
+  return static_cast<std::uint64_t>(bytes);
+}
+
+// QEMU's -m; given again, it sets what it names anew.
+struct QemuMemory {
+  std::string size;
+  std::string most;
+
+  void set(const std::string& text) {
+    const auto properties = parse_properties(text, "size");
+    if (auto value = property(properties, "size"); !value.empty())
+      size = std::move(value);
+    if (auto value = property(properties, "maxmem"); !value.empty())
+      most = std::move(value);
+  }
+
+  std::optional<std::uint64_t> bytes() const {
+    constexpr int kMebibytes = 20;
+    const auto now = parse_size(size, kMebibytes);
+    if (!now || *now == 0) return std::nullopt;
+    // What has been plugged in since is not in the command line.
+    if (!most.empty() && parse_size(most, 0) != now) return std::nullopt;
+    return now;
+  }
+};
 
 // Every option of QEMU takes exactly one argument, but for these
 // (qemu-options.hx, from 2.9 on).
@@ -153,14 +200,18 @@ void set_option(VmIdentity& vm, std::string_view option,
 
 std::optional<VmIdentity> identify_qemu(const Arguments& argv) {
   VmIdentity vm;
+  QemuMemory memory;
   for (std::size_t i = 1; i < argv.size(); ++i) {
     std::string_view option = argv[i];
     if (!option.starts_with("-") || option == "-") continue;
     option.remove_prefix(option.starts_with("--") ? 2 : 1);
     if (option == "enable-kvm") vm.accel = "kvm";
     if (is_qemu_flag(option)) continue;
-    if (++i < argv.size()) set_option(vm, option, argv[i]);
+    if (++i >= argv.size()) break;
+    if (option == "m") memory.set(argv[i]);
+    set_option(vm, option, argv[i]);
   }
+  vm.memory_bytes = memory.bytes();
   if (vm.machine == "none") return std::nullopt;
   // QEMU's own default, by the name it was called by.
   if (vm.accel.empty())
@@ -208,12 +259,26 @@ std::string name_of_socket(std::string_view socket) {
   return std::string(generic ? base_name(directory) : stem);
 }
 
+// Where zones (--memory-zone) make it up, or more can be plugged in, it is not
+// told.
+std::optional<std::uint64_t> cloud_hypervisor_memory(const std::string& text) {
+  const auto properties = parse_properties(text, "size");
+  const auto size = parse_size(property(properties, "size"), 0);
+  if (!size || *size == 0) return std::nullopt;
+  const auto pluggable = property(properties, "hotplug_size");
+  if (!pluggable.empty() && parse_size(pluggable, 0) != 0U) return std::nullopt;
+  return size;
+}
+
 VmIdentity identify_cloud_hypervisor(const Arguments& argv) {
   const auto platform =
       parse_properties(long_option(argv, "--platform"), "num_pci_segments");
   return {Vmm::kCloudHypervisor,
           name_of_socket(long_option(argv, "--api-socket")),
-          lower(property(platform, "uuid")), "kvm", ""};
+          lower(property(platform, "uuid")),
+          "kvm",
+          "",
+          cloud_hypervisor_memory(long_option(argv, "--memory"))};
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ struct VmIdentity {
   std::string accel;  // kvm, tcg, ...; empty where it leaves a choice.
   std::string
       machine;  // QEMU only, e.g. pc-q35-7.2; empty where it gives none.
+  // The guest's; empty where the command line does not give it, or lets more be
+  // plugged in later.
+  std::optional<std::uint64_t> memory_bytes = {};
 };
 
 // Nothing for any other process, and for a QEMU that runs no machine, such as

@@ -15,6 +15,7 @@ enum Field : std::size_t {
   kState = 3,
   kPpid = 4,
   kFlags = 9,
+  kMajorFaults = 12,
   kNumThreads = 20,
   kStartTime = 22,
   kProcessor = 39,
@@ -38,11 +39,12 @@ Result<TaskStat> parse_task_stat(std::string_view text) {
 
   const auto ppid = parse_number<pid_t>(fields[kPpid]);
   const auto flags = parse_number<std::uint64_t>(fields[kFlags]);
+  const auto faults = parse_number<std::uint64_t>(fields[kMajorFaults]);
   const auto threads = parse_number<std::uint64_t>(fields[kNumThreads]);
   const auto start = parse_number<std::uint64_t>(fields[kStartTime]);
   const auto cpu = parse_number<int>(fields[kProcessor]);
-  if (fields[kState].size() != 1 || !ppid || !flags || !threads || !start ||
-      !cpu || *cpu < 0) {
+  if (fields[kState].size() != 1 || !ppid || !flags || !faults || !threads ||
+      !start || !cpu || *cpu < 0) {
     return malformed("stat");
   }
   return TaskStat{std::string(text.substr(open + 1, close - open - 1)),
@@ -51,7 +53,8 @@ Result<TaskStat> parse_task_stat(std::string_view text) {
                   *flags,
                   *threads,
                   *start,
-                  *cpu};
+                  *cpu,
+                  *faults};
 }
 
 }  // namespace vcpu

@@ -22,10 +22,11 @@ struct TaskStat {
   std::string comm;  // Name of the thread, at most 15 bytes, any bytes.
   char state = '?';  // R, S, D, T, t, Z, X, I.
   pid_t ppid = 0;
-  std::uint64_t flags = 0;        // PF_* of include/linux/sched.h.
-  std::uint64_t num_threads = 0;  // Of the process.
-  std::uint64_t start_ticks = 0;  // After boot, in USER_HZ ticks.
-  int cpu = 0;                    // Logical CPU it last ran on.
+  std::uint64_t flags = 0;         // PF_* of include/linux/sched.h.
+  std::uint64_t num_threads = 0;   // Of the process.
+  std::uint64_t start_ticks = 0;   // After boot, in USER_HZ ticks.
+  int cpu = 0;                     // Logical CPU it last ran on.
+  std::uint64_t major_faults = 0;  // Page faults that waited for a disk.
 
   bool ended() const { return state == 'Z' || state == 'X'; }
   bool kernel_thread() const;  // PF_KTHREAD.

@@ -2,6 +2,7 @@
 #include "collectors/kernel/task_status.h"
 
 #include "collectors/base/scan.h"
+#include "collectors/kernel/kib_lines.h"
 
 namespace vcpu {
 
@@ -14,6 +15,14 @@ Result<TaskStatus> parse_task_status(std::string_view text) {
   const auto lost = parse_number<std::uint64_t>(trim(*involuntary));
   if (!given_up || !lost) return malformed("status");
   return TaskStatus{trim(*allowed), *given_up, *lost};
+}
+
+Result<ProcessMemory> parse_process_memory(std::string_view text) {
+  ProcessMemory memory;
+  if (!read_kib_lines(text, {{"VmPTE:", &memory.page_table_bytes},
+                             {"VmSwap:", &memory.swap_bytes}}))
+    return malformed("status");
+  return memory;
 }
 
 }  // namespace vcpu

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /proc/PID/task/TID/status: what of it concerns scheduling.
+// /proc/PID/task/TID/status: what of it concerns scheduling; /proc/PID/status:
+// what of it concerns memory.
 // https://docs.kernel.org/filesystems/proc.html, table 1-2
 //
 //   Cpus_allowed_list:	0-3,8
 //   voluntary_ctxt_switches:	150
 //   nonvoluntary_ctxt_switches:	545
+//   VmPTE:	     416 kB
+//   VmSwap:	  131072 kB
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "collectors/base/result.h"
@@ -22,5 +26,13 @@ struct TaskStatus {
 };
 
 Result<TaskStatus> parse_task_status(std::string_view text);
+
+// Empty: the kernel does not tell, or the process has given its memory up.
+struct ProcessMemory {
+  std::optional<std::uint64_t> page_table_bytes;  // Its own; not KVM's.
+  std::optional<std::uint64_t> swap_bytes;  // Its anonymous memory in the swap.
+};
+
+Result<ProcessMemory> parse_process_memory(std::string_view text);
 
 }  // namespace vcpu

@@ -158,7 +158,18 @@ class LibvirtClient::Session {
         vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
     domain.pinned_cpus =
         pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
+    set_memory(record->dom, domain);
     return domain;
+  }
+
+  // What libvirt keeps itself and QEMU tells it of: the balloon group of the
+  // statistics would ask QEMU.
+  void set_memory(virDomainPtr domain, LibvirtDomain& described) {
+    constexpr std::uint64_t kBytesPerKib = 1024;
+    virDomainInfo info{};
+    if (api_->info(domain, &info) < 0) return;
+    described.memory_max_bytes = info.maxMem * kBytesPerKib;
+    described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {

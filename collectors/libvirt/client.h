@@ -4,10 +4,10 @@
 // of its active domains. The only caller of libvirt; lives in the child.
 //
 // Per question: one virConnectGetAllDomainStats of the state group, and for
-// each domain virDomainGetVcpusFlags twice and virDomainGetVcpuPinInfo once.
-// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
-// whoever calls must be someone that can be killed. One thread; one client per
-// process, as libvirt's event loop is the process's.
+// each domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
+// virDomainGetInfo once. None of them asks a QEMU. Still each may block for
+// ever (a stopped daemon): whoever calls must be someone that can be killed.
+// One thread; one client per process, as libvirt's event loop is the process's.
 #pragma once
 
 #include <memory>

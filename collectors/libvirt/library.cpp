@@ -53,6 +53,7 @@ Result<LibvirtLibrary> load_libvirt(const std::string& file) {
   symbols.find("virDomainStatsRecordListFree", api.free_stats);
   symbols.find("virDomainGetUUIDString", api.uuid);
   symbols.find("virDomainGetName", api.name);
+  symbols.find("virDomainGetInfo", api.info);
   symbols.find("virDomainGetVcpusFlags", api.vcpus);
   symbols.find("virDomainGetVcpuPinInfo", api.vcpu_pins);
   if (!symbols.missing().empty()) {

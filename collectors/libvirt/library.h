@@ -30,6 +30,7 @@ struct LibvirtLibrary {
   decltype(&virDomainStatsRecordListFree) free_stats = nullptr;
   decltype(&virDomainGetUUIDString) uuid = nullptr;
   decltype(&virDomainGetName) name = nullptr;
+  decltype(&virDomainGetInfo) info = nullptr;
   decltype(&virDomainGetVcpusFlags) vcpus = nullptr;
   decltype(&virDomainGetVcpuPinInfo) vcpu_pins = nullptr;
 };

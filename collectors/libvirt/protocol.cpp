@@ -12,6 +12,7 @@ constexpr std::string_view kMagic = "VLF1";
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kUuidBytes = 36;
 constexpr std::uint32_t kUnknown = 0xffffffff;
+constexpr std::uint64_t kUnknownBytes = ~std::uint64_t{0};
 
 bool is_canonical_uuid(std::string_view text) {
   if (text.size() != kUuidBytes) return false;
@@ -34,6 +35,11 @@ void put_u32(std::string& out, std::uint32_t value) {
   }
 }
 
+void put_u64(std::string& out, std::uint64_t value) {
+  put_u32(out, static_cast<std::uint32_t>(value));
+  put_u32(out, static_cast<std::uint32_t>(value >> 32U));
+}
+
 void put_text(std::string& out, std::string_view text) {
   const auto kept = text.substr(0, kMaxFrameText);
   put_u32(out, static_cast<std::uint32_t>(kept.size()));
@@ -44,6 +50,10 @@ void put_count(std::string& out, std::optional<int> count) {
   const bool valid =
       count && *count >= 0 && std::cmp_less_equal(*count, kMaxFrameVcpus);
   put_u32(out, valid ? static_cast<std::uint32_t>(*count) : kUnknown);
+}
+
+void put_memory(std::string& out, std::optional<std::uint64_t> bytes) {
+  put_u64(out, bytes && *bytes <= kMaxFrameMemory ? *bytes : kUnknownBytes);
 }
 
 std::size_t state_index(std::string_view state) {
@@ -67,6 +77,8 @@ std::string encode_domain(const LibvirtDomain& domain) {
   put_byte(out, state_index(domain.state));
   put_count(out, domain.vcpus_current);
   put_count(out, domain.vcpus_maximum);
+  put_memory(out, domain.memory_max_bytes);
+  put_memory(out, domain.memory_balloon_bytes);
   if (!sendable(domain.pinned_cpus)) {
     put_u32(out, 0);
     return out;
@@ -113,6 +125,15 @@ class Reader {
     return static_cast<int>(at_most(value, kMaxFrameVcpus));
   }
 
+  std::optional<std::uint64_t> memory() {
+    const std::uint64_t low = number(kUnknown);
+    const std::uint64_t high = number(kUnknown);
+    const auto bytes = low | high << 32U;
+    if (bytes == kUnknownBytes) return std::nullopt;
+    if (bytes > kMaxFrameMemory) failed_ = true;
+    return bytes;
+  }
+
   void fail() { failed_ = true; }
 
  private:
@@ -143,6 +164,8 @@ LibvirtDomain decode_domain(Reader& reader) {
   domain.state = kLibvirtStates[reader.byte(kLibvirtStates.size() - 1)];
   domain.vcpus_current = reader.count();
   domain.vcpus_maximum = reader.count();
+  domain.memory_max_bytes = reader.memory();
+  domain.memory_balloon_bytes = reader.memory();
   const auto pinnings = reader.number(kMaxFrameVcpus);
   for (std::uint32_t i = 0; i < pinnings && !reader.failed(); ++i) {
     domain.pinned_cpus.push_back(

@@ -9,6 +9,7 @@
 //   up (1 byte), reason (text), number of domains, then for each domain
 //   uuid (text), name (text), state (1 byte, index into kLibvirtStates),
 //   vcpus_current, vcpus_maximum (0xffffffff: not known),
+//   memory_max_bytes, memory_balloon_bytes (64 bits; all ones: not known),
 //   number of pinnings, the pinnings
 //
 // Pure: no descriptor, no clock. The decoder trusts nothing: whatever the
@@ -38,6 +39,7 @@ inline constexpr std::size_t kMaxFrameText = std::size_t{64} << 10;
 inline constexpr std::uint32_t kMaxFrameDomains = 16384;
 inline constexpr std::uint32_t kMaxFrameVcpus = 16384;  // libvirt's own limit.
 inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
+inline constexpr std::uint64_t kMaxFrameMemory = std::uint64_t{1} << 56;
 
 // Always something the decoder accepts: texts are cut at kMaxFrameText, a count
 // out of range becomes "not known", and domains beyond what a frame may hold,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ struct LibvirtDomain {
   std::optional<int> vcpus_maximum;
   std::vector<int> pinned_cpus;  // By vCPU: how many host CPUs its configured
                                  // pinning allows. Empty: not known.
+  std::optional<std::uint64_t> memory_max_bytes = {};      // With all DIMMs.
+  std::optional<std::uint64_t> memory_balloon_bytes = {};  // What the balloon
+                                                           // leaves of it.
 };
 
 // The states of virDomainState, by the names of its enumerators.

@@ -250,6 +250,15 @@ TEST_F(FileTest, OtherNamesAreNotListed) {
   EXPECT_THAT(*list_numbers(root_), ElementsAre(7));
 }
 
+TEST_F(FileTest, NamesAreListedSorted) {
+  for (const char* name : {"b", "a", "10", "9", ".hidden"})
+    make_directory(name);
+  EXPECT_THAT(*list_names(root_), ElementsAre(".hidden", "10", "9", "a", "b"));
+  const auto names = list_names(path("none"));
+  ASSERT_FALSE(names);
+  EXPECT_TRUE(is_gone(names.error()));
+}
+
 TEST_F(FileTest, AnEmptyDirectoryListsNothing) {
   const auto numbers = list_numbers(root_);
   ASSERT_TRUE(numbers);

@@ -30,6 +30,27 @@ constexpr const char* kWeb = "6e0b1c9a-5a7e-4c55-9b0a-2d8f6a1e7c01";
 constexpr const char* kShop = "0f6c3f5e-93d4-4ad1-8d9c-4b1f2a7d6e02";
 constexpr const char* kTwin = "aa11bb22-0000-4000-8000-000000000003";
 
+// The host's memory, of which some of "web" is in the swap.
+void write_memory(const ProcTree& tree) {
+  ProcTree::write(tree.proc("meminfo"),
+                  "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n"
+                  "SwapTotal: 4194304 kB\nSwapFree: 4063232 kB\n"
+                  "PageTables: 65536 kB\n");
+  ProcTree::write(tree.proc("vmstat"), "pswpin 100\npswpout 300\n");
+  const auto mm = tree.roots().sys + "/kernel/mm";
+  ProcTree::write(mm + "/ksm/pages_sharing", "1000\n");
+  ProcTree::write(mm + "/hugepages/hugepages-2048kB/nr_hugepages", "64\n");
+  ProcTree::write(mm + "/hugepages/hugepages-2048kB/free_hugepages", "16\n");
+  constexpr const char* kScope =
+      "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
+  ProcTree::write(tree.proc("1000/cgroup"),
+                  std::string("0::") + kScope + "/libvirt/emulator\n");
+  ProcTree::write(
+      tree.roots().sys + "/fs/cgroup" + kScope + "/memory.swap.current",
+      "134217728\n");
+  ProcTree::write(tree.proc("1000/status"), "VmPTE:\t4096 kB\nVmSwap:\t8 kB\n");
+}
+
 // Two sockets of two cores with two threads each, eight VMs of five kinds.
 void build_host(ProcTree& tree) {
   tree.cpus("0-7").core({0, 4}).core({1, 5}).core({2, 6}).core({3, 7});
@@ -98,14 +119,16 @@ void run_on(ProcTree& tree) {
       .thread(1003, "IO iothread1", {.run = 1'500'000'000, .wait = 55})
       .thread(1004, "worker", {.run = 25'000'000, .wait = 35'000'000});
   tree.kernel_thread(1500, "vhost-1000", {.run = 5'000'000, .wait = 600'000});
+  write_memory(tree);
 }
 
 LibvirtView libvirt_view() {
   LibvirtView view;
   view.expected = view.up = true;
   view.age_seconds = 1.5;
-  view.domains = {{kWeb, "web", "running", 2, 4, {8, 1}},
-                  {kTwin, "twin", "paused", 1, 1, {8}}};
+  view.domains = {
+      {kWeb, "web", "running", 2, 4, {8, 1}, 4ULL << 30U, 3ULL << 30U},
+      {kTwin, "twin", "paused", 1, 1, {8}}};
   return view;
 }
 

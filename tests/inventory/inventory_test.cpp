@@ -240,6 +240,17 @@ TEST_F(InventoryOnATree, AddsWhatLibvirtKnowsByUuid) {
   EXPECT_EQ(find_vm(snapshot, "not the bank")->libvirt, nullptr);
 }
 
+TEST_F(InventoryOnATree, TellsMemoryAndStartOfAProcess) {
+  auto argv = qemu_argv("web", kUuid);
+  argv.insert(argv.end(), {"-m", "512"});
+  tree_.process(100, "qemu-system-x86", argv, {.start = 4321})
+      .thread(101, "CPU 0/KVM", {.start = 4321});
+  const auto snapshot = take();
+  ASSERT_THAT(snapshot.vms, SizeIs(1));
+  EXPECT_EQ(snapshot.vms[0].memory_bytes, 512U << 20U);
+  EXPECT_EQ(snapshot.vms[0].start_ticks, 4321U);
+}
+
 TEST_F(InventoryOnATree, KeepsTheTotalsOfAVmThatRenamesItself) {
   auto vm = qemu(100, "web", kUuid);
   vm.thread(120, "worker", {.run = 10});

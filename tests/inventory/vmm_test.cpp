@@ -441,5 +441,62 @@ TEST(CommandLine, MayLackTheLastNul) {
 
 TEST(CommandLine, OfAKernelThreadIsEmpty) { EXPECT_THAT(split(""), IsEmpty()); }
 
+constexpr std::uint64_t kMib = std::uint64_t{1} << 20U;
+
+std::optional<std::uint64_t> qemu_memory(const std::string& options) {
+  return vm_of("qemu-system-x86_64 -name a " + options).memory_bytes;
+}
+
+TEST(QemuMemory, IsWhatTheCommandLineSays) {
+  EXPECT_EQ(vm_of(kLibvirt).memory_bytes, 2048 * kMib);
+  EXPECT_EQ(qemu_memory("-m 2048"), 2048 * kMib);
+  EXPECT_EQ(qemu_memory("--m 2048"), 2048 * kMib);
+  EXPECT_EQ(qemu_memory("-m size=2048"), 2048 * kMib);
+  EXPECT_EQ(qemu_memory("-m size=2097152k"), 2048 * kMib);
+  EXPECT_EQ(qemu_memory("-m 512m"), 512 * kMib);
+  EXPECT_EQ(qemu_memory("-m 1.5G"), 1536 * kMib);
+  EXPECT_EQ(qemu_memory("-m 3T"), 3 * kMib * kMib);
+  EXPECT_EQ(qemu_memory("-m 1048576b"), kMib);
+}
+
+TEST(QemuMemory, IsOfTheLastOfSeveral) {
+  EXPECT_EQ(qemu_memory("-m 1G -m 2G"), 2048 * kMib);
+  EXPECT_EQ(qemu_memory("-m 1G -m slots=2"), 1024 * kMib);
+}
+
+TEST(QemuMemory, IsNotToldWhereMoreCanBePluggedIn) {
+  EXPECT_FALSE(qemu_memory("-m size=2097152k,slots=16,maxmem=4194304k"));
+  EXPECT_FALSE(qemu_memory("-m 1G -m slots=2,maxmem=2G"));
+  EXPECT_FALSE(qemu_memory("-m 1G,slots=2,maxmem=?"));
+  EXPECT_EQ(qemu_memory("-m 2G,maxmem=2097152k"), 2048 * kMib);
+}
+
+TEST(QemuMemory, IsNotToldWhereItIsNotUnderstood) {
+  for (const char* options :
+       {"", "-m", "-m x", "-m -1", "-m 0", "-m 1x", "-m 1GG", "-m 1.2.3G",
+        "-m 0x10", "-m 1e3", "-m G", "-m 99999999999E", "-m slots=2"}) {
+    EXPECT_FALSE(qemu_memory(options)) << options;
+  }
+}
+
+TEST(CloudHypervisorMemory, IsWhatTheCommandLineSays) {
+  const auto memory = [](const std::string& options) {
+    return vm_of("cloud-hypervisor --api-socket /a.sock " + options)
+        .memory_bytes;
+  };
+  EXPECT_EQ(memory("--memory size=1G"), 1024 * kMib);
+  EXPECT_EQ(memory("--memory=size=512M,shared=on"), 512 * kMib);
+  EXPECT_EQ(memory("--memory size=1048576"), kMib);
+  EXPECT_EQ(memory("--memory size=1G,hotplug_size=0"), 1024 * kMib);
+  EXPECT_FALSE(memory("--memory size=1G,hotplug_size=1G"));
+  EXPECT_FALSE(memory("--memory size=0 --memory-zone id=a,size=1G"));
+  EXPECT_FALSE(memory("--memory shared=on"));
+  EXPECT_FALSE(memory(""));
+}
+
+TEST(FirecrackerMemory, IsNotInItsCommandLine) {
+  EXPECT_FALSE(vm_of("firecracker --id a").memory_bytes);
+}
+
 }  // namespace
 }  // namespace vcpu

@@ -68,6 +68,7 @@ TEST(TaskStat, ReadsAProcessOfLinux618) {
 TEST(TaskStat, TakesEachFieldFromItsPlace) {
   EXPECT_EQ(parse_task_stat(with_field(4, "7"))->ppid, 7);
   EXPECT_EQ(parse_task_stat(with_field(9, "7"))->flags, 7U);
+  EXPECT_EQ(parse_task_stat(with_field(12, "7"))->major_faults, 7U);
   EXPECT_EQ(parse_task_stat(with_field(20, "7"))->num_threads, 7U);
   EXPECT_EQ(parse_task_stat(with_field(22, "7"))->start_ticks, 7U);
   EXPECT_EQ(parse_task_stat(with_field(39, "7"))->cpu, 7);
@@ -141,7 +142,7 @@ TEST(TaskStat, IsMalformedWithoutAName) {
 }
 
 TEST(TaskStat, IsMalformedWhereAFieldItNeedsIsNoNumber) {
-  for (const int field : {4, 9, 20, 22, 39}) {
+  for (const int field : {4, 9, 12, 20, 22, 39}) {
     for (const auto* value :
          {"x", "1x", "-1", "+1", "1.0", "\xff", "99999999999999999999"}) {
       EXPECT_FALSE(parse_task_stat(with_field(field, value)))

@@ -104,5 +104,34 @@ TEST(TaskStatus, IsMalformedWhereACountIsNoNumber) {
   }
 }
 
+// Linux 6.1, the middle left out.
+constexpr const char* kProcessStatus =
+    "Name:\tqemu-system-x86\nVmPeak:\t 5351292 kB\nVmRSS:\t 2120464 kB\n"
+    "RssShmem:\t       0 kB\nVmLib:\t   70232 kB\nVmPTE:\t    4744 kB\n"
+    "VmSwap:\t  131072 kB\nHugetlbPages:\t       0 kB\nThreads:\t5\n";
+
+TEST(ProcessMemory, IsInBytes) {
+  const auto memory = parse_process_memory(kProcessStatus);
+  ASSERT_TRUE(memory);
+  EXPECT_EQ(memory->page_table_bytes, 4744UL * 1024);
+  EXPECT_EQ(memory->swap_bytes, 131072UL * 1024);
+}
+
+TEST(ProcessMemory, IsEmptyWhereItHasGivenItUp) {
+  const auto memory = parse_process_memory("Name:\tqemu\nState:\tZ (zombie)\n");
+  ASSERT_TRUE(memory);
+  EXPECT_FALSE(memory->page_table_bytes);
+  EXPECT_FALSE(memory->swap_bytes);
+}
+
+TEST(ProcessMemory, IsMalformedWhereALineIsNoAmount) {
+  for (const auto* text : {"VmPTE:\n", "VmPTE:\tx kB\n", "VmPTE:\t4\n",
+                           "VmSwap:\t-4 kB\n", "VmSwap:\t4 kB 4\n"}) {
+    const auto memory = parse_process_memory(text);
+    ASSERT_FALSE(memory) << text;
+    EXPECT_EQ(memory.error().context, "status");
+  }
+}
+
 }  // namespace
 }  // namespace vcpu

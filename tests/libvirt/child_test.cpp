@@ -152,6 +152,8 @@ TEST(LibvirtChild, TellsWhatLibvirtSays) {
     ASSERT_EQ(domain.pinned_cpus.size(), 2U);
     EXPECT_GT(domain.pinned_cpus[0], 0);
     EXPECT_EQ(domain.pinned_cpus[0], domain.pinned_cpus[1]);
+    EXPECT_EQ(domain.memory_max_bytes, std::uint64_t{8} << 30U);
+    EXPECT_EQ(domain.memory_balloon_bytes, std::uint64_t{2} << 30U);
   }
 }
 

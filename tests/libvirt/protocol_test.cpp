@@ -15,7 +15,14 @@ LibvirtFrame two_domains() {
   return {
       true,
       "",
-      {{kUuid, "db \"\\\n\xf0\x9f\x98\x80\xff", "running", 2, 4, {1, 2, 2, 64}},
+      {{kUuid,
+        "db \"\\\n\xf0\x9f\x98\x80\xff",
+        "running",
+        2,
+        4,
+        {1, 2, 2, 64},
+        std::uint64_t{6} << 40U,
+        5'000'000'001},
        {"00000000-0000-0000-0000-0000000000ff", "", "crashed", {}, {}, {}}}};
 }
 
@@ -25,6 +32,11 @@ std::string u32(std::uint32_t value) {
     out.push_back(static_cast<char>((value >> (8 * i)) & 0xffU));
   }
   return out;
+}
+
+std::string u64(std::uint64_t value) {
+  return u32(static_cast<std::uint32_t>(value)) +
+         u32(static_cast<std::uint32_t>(value >> 32U));
 }
 
 std::string framed(const std::string& body) {
@@ -66,6 +78,10 @@ TEST(LibvirtProtocol, AFrameSurvivesTheTrip) {
     EXPECT_EQ(got.domains[i].vcpus_current, sent.domains[i].vcpus_current);
     EXPECT_EQ(got.domains[i].vcpus_maximum, sent.domains[i].vcpus_maximum);
     EXPECT_EQ(got.domains[i].pinned_cpus, sent.domains[i].pinned_cpus);
+    EXPECT_EQ(got.domains[i].memory_max_bytes,
+              sent.domains[i].memory_max_bytes);
+    EXPECT_EQ(got.domains[i].memory_balloon_bytes,
+              sent.domains[i].memory_balloon_bytes);
   }
 }
 
@@ -125,21 +141,29 @@ TEST(LibvirtProtocol, GarbageIsRefused) {
 }
 
 TEST(LibvirtProtocol, EveryFieldHasItsBounds) {
-  const auto tail = [](char state, std::uint32_t vcpus, std::uint32_t pins) {
-    return std::string(1, state) + u32(vcpus) + u32(4) + u32(1) + u32(pins);
+  const auto tail = [](char state, std::uint32_t vcpus, std::uint32_t pins,
+                       std::uint64_t memory = 7) {
+    return std::string(1, state) + u32(vcpus) + u32(4) + u64(memory) +
+           u64(memory) + u32(1) + u32(pins);
   };
   EXPECT_TRUE(accepted(framed(body_with(kUuid, tail(7, 4, kMaxFrameCpus)))));
   EXPECT_TRUE(refused(framed(body_with(kUuid, tail(8, 4, 1)))));
   EXPECT_TRUE(
       refused(framed(body_with(kUuid, tail(1, kMaxFrameVcpus + 1, 1)))));
   EXPECT_TRUE(refused(framed(body_with(kUuid, tail(1, 4, kMaxFrameCpus + 1)))));
+  EXPECT_TRUE(accepted(framed(body_with(kUuid, tail(1, 4, 1, ~0UL)))));
+  EXPECT_TRUE(
+      accepted(framed(body_with(kUuid, tail(1, 4, 1, kMaxFrameMemory)))));
+  EXPECT_TRUE(
+      refused(framed(body_with(kUuid, tail(1, 4, 1, kMaxFrameMemory + 1)))));
   EXPECT_TRUE(refused(framed(body_with("not a uuid", tail(1, 4, 1)))));
   EXPECT_TRUE(refused(framed(body_with(std::string(36, 'a'), tail(1, 4, 1)))));
 }
 
 TEST(LibvirtProtocol, TheNumberOfPinningsHasItsBound) {
   const auto with = [](std::uint32_t pinnings) {
-    std::string tail = std::string(1, '\1') + u32(1) + u32(1) + u32(pinnings);
+    std::string tail = std::string(1, '\1') + u32(1) + u32(1) + u64(1) +
+                       u64(1) + u32(pinnings);
     for (std::uint32_t i = 0; i < pinnings; ++i) tail += u32(1);
     return framed(body_with(kUuid, tail));
   };
@@ -171,12 +195,16 @@ TEST(LibvirtProtocol, WhatCannotBeSaidIsNotKnown) {
                                      "dreaming",
                                      -1,
                                      static_cast<int>(kMaxFrameVcpus) + 1,
-                                     {1, -1}}}});
+                                     {1, -1},
+                                     kMaxFrameMemory + 1,
+                                     ~std::uint64_t{0} - 1}}});
   ASSERT_EQ(got.domains.size(), 1U);
   EXPECT_EQ(got.domains[0].state, "nostate");
   EXPECT_FALSE(got.domains[0].vcpus_current);
   EXPECT_FALSE(got.domains[0].vcpus_maximum);
   EXPECT_TRUE(got.domains[0].pinned_cpus.empty());
+  EXPECT_FALSE(got.domains[0].memory_max_bytes);
+  EXPECT_FALSE(got.domains[0].memory_balloon_bytes);
 }
 
 TEST(LibvirtProtocol, AFrameNeverHoldsMoreDomainsThanFit) {

@@ -93,7 +93,7 @@ class Guest:
   <devices>
     <emulator>{QEMU}</emulator>
     <serial type='file'><source path='{self.serial_log}'/></serial>
-    <memballoon model='none'/>
+    <memballoon model='virtio'/>
   </devices>
 </domain>
 """

@@ -376,7 +376,8 @@ class ProcView:
         self.path = scratch_directory()
         for pid in (1, *pids):
             self.show(pid)
-        (self.path / "stat").symlink_to("/proc/stat")
+        for name in ("stat", "meminfo", "vmstat"):
+            (self.path / name).symlink_to(f"/proc/{name}")
 
     def show(self, pid):
         (self.path / str(pid)).symlink_to(f"/proc/{pid}")

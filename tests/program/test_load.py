@@ -53,7 +53,8 @@ class SharedPages(unittest.TestCase):
         self.assertEqual(collectors.pop("host"), 0)
         self.assertEqual(page.named("vcpu_host_cpu_seconds_total"), [])
         self.assertEqual({name: success for name, success in collectors.items() if name != "libvirt"},
-                         dict.fromkeys(("inventory", "domain", "sched", "runqueue", "threads", "density"), 1.0))
+                         dict.fromkeys(("inventory", "domain", "sched", "runqueue", "threads", "density", "memory"),
+                                       1.0))
         self.assertTrue(page.named("vcpu_host_vcpus"))
         self.view.let_pass()
         self.exporter.wait_until_idle()

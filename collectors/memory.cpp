@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "collectors/base/file.h"
+#include "collectors/base/scan.h"
+#include "collectors/catalog.h"
+#include "collectors/kernel/meminfo.h"
+#include "collectors/kernel/memory_stat.h"
+#include "collectors/kernel/task_stat.h"
+#include "collectors/kernel/task_status.h"
+#include "collectors/kernel/vmstat.h"
+
+namespace vcpu {
+namespace {
+
+using Bytes = std::optional<std::uint64_t>;
+
+Result<std::uint64_t> parse_count(std::string_view text) {
+  const auto count = parse_number<std::uint64_t>(trim(text));
+  if (!count) return malformed("count");
+  return *count;
+}
+
+// A file of which a parser makes a T; its Error has the path.
+template <typename T>
+Result<T> read_as(const std::string& path,
+                  Result<T> (*parse)(std::string_view)) {
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  auto parsed = parse(*text);
+  if (!parsed) return malformed(path);
+  return parsed;
+}
+
+Result<std::uint64_t> count_in(const std::string& directory,
+                               const std::string& file) {
+  return read_as(directory + "/" + file, parse_count);
+}
+
+Bytes maximum(const Vm& vm) {
+  if (vm.libvirt != nullptr && vm.libvirt->memory_max_bytes)
+    return vm.libvirt->memory_max_bytes;
+  return vm.memory_bytes;
+}
+
+// What a file of a control group tells; empty where there is no such file.
+template <typename T>
+std::optional<T> read_of_group(const std::string& path,
+                               Result<T> (*parse)(std::string_view),
+                               Families& families) {
+  auto parsed = read_as(path, parse);
+  if (parsed) return *std::move(parsed);
+  if (!is_gone(parsed.error())) families.problem(parsed.error().message());
+  return std::nullopt;
+}
+
+// Empty where the group does not count its swap.
+Bytes swap_of(const Cgroup& group, Families& families) {
+  if (!group) return {};
+  if (group.version != 1) {
+    return read_of_group(group.directory + "/memory.swap.current", parse_count,
+                         families);
+  }
+  const auto stat = read_of_group(group.directory + "/memory.stat",
+                                  parse_memory_stat, families);
+  return stat ? stat->swap_bytes : Bytes{};
+}
+
+struct OfProcess {
+  ProcessMemory memory;
+  std::uint64_t major_faults = 0;
+};
+
+class Memory final : public Collector {
+ public:
+  explicit Memory(Roots roots) : roots_(std::move(roots)) {}
+
+  std::string_view name() const override { return "memory"; }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    const auto info = read_as(roots_.proc + "/meminfo", parse_meminfo);
+    if (!info) families.problem(info.error().message());
+    say_limits(snapshot, families);
+    const bool has_swap = !info || info->swap_total_bytes.value_or(0) > 0;
+    say_use(snapshot, has_swap, families);
+    say_host(info, families);
+    if (info) say_overcommit(snapshot, info->total_bytes, families);
+    say_swapping(families);
+    return {};
+  }
+
+ private:
+  static void say_limits(const Snapshot& snapshot, Families& families) {
+    auto& most = families.gauge(
+        "vcpu_domain_memory_max_bytes",
+        "Memory that the VM may use at most, plugged-in DIMMs included; from "
+        "virDomainGetInfo, without libvirt from the command line of its VMM.");
+    auto& balloon = families.gauge(
+        "vcpu_domain_memory_balloon_bytes",
+        "What the VM's balloon leaves the guest of its maximum, all of it "
+        "where it has no balloon; from virDomainGetInfo.");
+    bool all_known = true;
+    for (const Vm& vm : snapshot.vms) {
+      const LabelSet domain{{"domain", vm.domain}};
+      const auto bytes = maximum(vm);
+      add(most, domain, bytes);
+      all_known = all_known && bytes;
+      if (vm.libvirt != nullptr)
+        add(balloon, domain, vm.libvirt->memory_balloon_bytes);
+    }
+    if (snapshot.vms.empty()) return;
+    families.source("domain_memory_max",
+                    all_known ? ""
+                              : "of a VM neither libvirt nor the command line "
+                                "tells its maximum memory");
+  }
+
+  void say_use(const Snapshot& snapshot, bool has_swap,
+               Families& families) const {
+    auto& swap = families.gauge(
+        "vcpu_domain_swap_bytes",
+        "Memory of the VM in the host's swap, by its own control group or, "
+        "where it has none, by its process, which leaves swapped shared memory "
+        "out; from memory.swap.current, memory.stat or /proc/PID/status.");
+    auto& tables = families.gauge(
+        "vcpu_domain_page_table_bytes",
+        "Page tables of the VM's process, without those that KVM keeps for "
+        "the guest (EPT, NPT); from /proc/PID/status, VmPTE.");
+    auto& faults = families.counter(
+        "vcpu_domain_major_faults_total",
+        "Page faults of the VM's process that waited for a disk or the swap, "
+        "without those that KVM leaves to a kernel worker (asynchronous page "
+        "faults); from /proc/PID/stat, majflt.");
+    bool all_groups = true;
+    for (const Vm& vm : snapshot.vms) {
+      const auto in_swap =
+          has_swap ? swap_of(snapshot.cgroups->of(vm.pid).memory, families)
+                   : Bytes{};
+      const auto process = read_process(vm, families);
+      if (!process) continue;
+      const LabelSet domain{{"domain", vm.domain}};
+      if (has_swap)
+        add(swap, domain, in_swap ? in_swap : process->memory.swap_bytes);
+      all_groups = all_groups && in_swap;
+      add(tables, domain, process->memory.page_table_bytes);
+      faults.add(domain, static_cast<double>(process->major_faults));
+    }
+    families.source("swap", has_swap ? "" : "the host has no swap");
+    if (snapshot.vms.empty() || !has_swap) return;
+    families.source("memory_cgroups",
+                    all_groups
+                        ? ""
+                        : "a VM has no memory control group of its own "
+                          "that counts its swap: its process's is shown");
+  }
+
+  // Nothing where the VM has ended.
+  std::optional<OfProcess> read_process(const Vm& vm,
+                                        Families& families) const {
+    const auto path = roots_.proc + "/" + std::to_string(vm.pid);
+    const auto memory = read_as(path + "/status", parse_process_memory);
+    // Last: while this is the VM's process, what was read before was its, too.
+    const auto stat = read_as(path + "/stat", parse_task_stat);
+    if (stat && stat->start_ticks != vm.start_ticks) return std::nullopt;
+    if (memory && stat) return OfProcess{*memory, stat->major_faults};
+    const auto& error = memory ? stat.error() : memory.error();
+    if (!is_gone(error)) families.problem(error.message());
+    return std::nullopt;
+  }
+
+  void say_host(const Result<Meminfo>& info, Families& families) const {
+    auto& memory = families.gauge(
+        "vcpu_host_memory_bytes",
+        "The host's memory: total, available without swapping, in huge pages "
+        "of all sizes (total, free), page tables of processes, swap (total, "
+        "free), saved by KSM (without what KSM itself needs). From "
+        "/proc/meminfo, /sys/kernel/mm/hugepages and /sys/kernel/mm/ksm.");
+    if (info) {
+      add_kind(memory, "total", info->total_bytes);
+      add_kind(memory, "available", info->available_bytes);
+    }
+    say_huge_pages(memory, families);
+    if (info) {
+      add_kind(memory, "page_tables", info->page_tables_bytes);
+      add_kind(memory, "swap_total", info->swap_total_bytes);
+      add_kind(memory, "swap_free", info->swap_free_bytes);
+    }
+    say_ksm(memory, families);
+  }
+
+  void say_huge_pages(Family& memory, Families& families) const {
+    const auto root = roots_.sys + "/kernel/mm/hugepages";
+    const auto pools = list_names(root);
+    const bool offered = pools || !is_gone(pools.error());
+    families.source("huge_pages",
+                    offered ? "" : "the kernel has none (CONFIG_HUGETLBFS)");
+    if (!offered) return;
+    if (!pools) return families.problem(pools.error().message());
+    std::uint64_t total = 0;
+    std::uint64_t free = 0;
+    for (const auto& pool : *pools) {
+      const auto bytes = bytes_per_page(pool);
+      if (!bytes) continue;
+      const auto pages = count_in(root, pool + "/nr_hugepages");
+      const auto unused = count_in(root, pool + "/free_hugepages");
+      // A sum that lacks a part would be a wrong one.
+      if (!pages) return families.problem(pages.error().message());
+      if (!unused) return families.problem(unused.error().message());
+      total += *pages * *bytes;
+      free += *unused * *bytes;
+    }
+    add_kind(memory, "hugepages_total", total);
+    add_kind(memory, "hugepages_free", free);
+  }
+
+  // Of hugepages-2048kB.
+  static Bytes bytes_per_page(std::string_view pool) {
+    constexpr std::string_view kBefore = "hugepages-";
+    constexpr std::string_view kAfter = "kB";
+    constexpr std::uint64_t kBytesPerKib = 1024;
+    if (!pool.starts_with(kBefore) || !pool.ends_with(kAfter)) return {};
+    pool.remove_prefix(kBefore.size());
+    const auto kib = parse_number<std::uint64_t>(
+        pool.substr(0, pool.size() - kAfter.size()));
+    if (!kib) return {};
+    return *kib * kBytesPerKib;
+  }
+
+  // Not general_profit: that is younger than the kernels we know, and takes off
+  // what KSM needs for pages that are not shared at all.
+  void say_ksm(Family& memory, Families& families) const {
+    const auto sharing =
+        read_as(roots_.sys + "/kernel/mm/ksm/pages_sharing", parse_count);
+    const bool offered = sharing || !is_gone(sharing.error());
+    families.source("ksm", offered ? "" : "the kernel has none (CONFIG_KSM)");
+    if (sharing) {
+      add_kind(memory, "ksm_saved", *sharing * bytes_per_page_);
+    } else if (offered) {
+      families.problem(sharing.error().message());
+    }
+  }
+
+  static void say_overcommit(const Snapshot& snapshot, std::uint64_t total,
+                             Families& families) {
+    auto& ratio = families.gauge(
+        "vcpu_host_memory_overcommit_ratio",
+        "Sum of the VMs' maximum memory divided by the host's memory; absent "
+        "while the maximum of a VM is not known. From /proc/meminfo and the "
+        "sources of vcpu_domain_memory_max_bytes.");
+    double sum = 0;
+    for (const Vm& vm : snapshot.vms) {
+      const auto bytes = maximum(vm);
+      if (!bytes) return;
+      sum += static_cast<double>(*bytes);
+    }
+    ratio.add({}, sum / static_cast<double>(total));
+  }
+
+  void say_swapping(Families& families) {
+    auto& swapped = families.counter(
+        "vcpu_host_swap_bytes_total",
+        "Memory that the host read from its swap (in) and wrote to it (out); "
+        "from /proc/vmstat, pswpin and pswpout.");
+    const auto stat = read_as(roots_.proc + "/vmstat", parse_vmstat);
+    if (!stat) return families.problem(stat.error().message());
+    const bool counted = stat->swapped_in && stat->swapped_out;
+    families.source("vmstat", counted ? ""
+                                      : "the kernel does not count swapping "
+                                        "(CONFIG_VM_EVENT_COUNTERS)");
+    if (!counted) return;
+    // The kernel adds its CPUs' counts up while one of them may go offline.
+    swapped_in_ = std::max(swapped_in_, *stat->swapped_in);
+    swapped_out_ = std::max(swapped_out_, *stat->swapped_out);
+    add(swapped, {{"direction", "in"}}, swapped_in_ * bytes_per_page_);
+    add(swapped, {{"direction", "out"}}, swapped_out_ * bytes_per_page_);
+  }
+
+  static void add(Family& family, const LabelSet& labels, Bytes bytes) {
+    if (bytes) family.add(labels, static_cast<double>(*bytes));
+  }
+
+  static void add_kind(Family& memory, std::string_view kind, Bytes bytes) {
+    add(memory, {{"kind", kind}}, bytes);
+  }
+
+  const Roots roots_;
+  const std::uint64_t bytes_per_page_ =
+      static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t swapped_in_ = 0;  // Pages.
+  std::uint64_t swapped_out_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_memory(const CollectorOptions& options) {
+  return std::make_unique<Memory>(options.roots);
+}
+
+}  // namespace vcpu
