@@ -44,7 +44,9 @@ Result<void> read_all(int fd, std::string& contents,
   return {};
 }
 
-Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
+// Takes the descriptor over.
+template <typename Take>
+Result<void> for_each_entry(int fd, const std::string& path, const Take& take) {
   DIR* const opened = ::fdopendir(fd);
   if (opened == nullptr) {
     auto error = failure(path);
@@ -53,18 +55,26 @@ Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
   }
   const auto close = [](DIR* directory) { ::closedir(directory); };
   const std::unique_ptr<DIR, decltype(close)> directory(opened, close);
-  std::vector<int> numbers;
   errno = 0;
   while (const dirent* entry = ::readdir(directory.get())) {
-    const char* const begin = entry->d_name;
+    take(*entry);
+    errno = 0;
+  }
+  if (errno != 0) return failure(path);
+  return {};
+}
+
+Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
+  std::vector<int> numbers;
+  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
+    const char* const begin = entry.d_name;
     const char* const end = begin + std::strlen(begin);
     int number = 0;
     const auto [stop, error] = std::from_chars(begin, end, number);
     if (error == std::errc{} && stop == end && number >= 0)
       numbers.push_back(number);
-    errno = 0;
-  }
-  if (errno != 0) return failure(path);
+  });
+  if (!listed) return listed.error();
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }
@@ -129,6 +139,19 @@ Result<std::vector<int>> list_numbers_at(const Directory& directory,
       ::openat(directory.fd(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return failure(join(directory, name));
   return numbers_in(fd, join(directory, name));
+}
+
+Result<std::vector<std::string>> list_directories(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  std::vector<std::string> names;
+  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
+    const std::string name = entry.d_name;
+    if (entry.d_type == DT_DIR && name != "." && name != "..")
+      names.push_back(name);
+  });
+  if (!listed) return listed.error();
+  return names;
 }
 
 bool is_gone(const Error& error) {
