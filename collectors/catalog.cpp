@@ -18,6 +18,8 @@ const std::vector<CatalogEntry>& catalog() {
        make_threads},
       {"density", true, "How densely vCPUs are packed on cores, CPUs, nodes.",
        make_density},
+      {"cgroup", true, "CPU quotas, CPU weights and pressure of VMs and host.",
+       make_cgroup},
       {"host", true, "How the host's CPUs spend their time.", make_host},
       {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
        make_libvirt},
