@@ -293,6 +293,20 @@ TEST_F(Cgroups, AreFoundWithAQuotaOfTheirOwnWithinARound) {
                     R"(vcpu_domain_throttled_seconds_total{domain="web"} 7)"}));
 }
 
+TEST_F(Cgroups, ThatAreAddedAreFoundWithinTwoRounds) {
+  const std::string groups = kScope + std::string("/libvirt");
+  process("0::" + groups + "/emulator\n");
+  v2(kScope, "max 100000");
+  v2(groups, "max 100000");
+  libvirt_v2(groups, 2);
+  collect();
+  v2(groups + "/iothread7", "50000 100000", 1, 1, 2'000'000);
+  collect_a_round();
+  EXPECT_THAT(
+      collect_a_round(),
+      Contains(R"(vcpu_domain_throttled_seconds_total{domain="web"} 2)"));
+}
+
 // What a scrape looks at cannot be understood here, and so is told.
 TEST_F(Cgroups, OfManyVcpusAreFewOnesReadPerScrape) {
   const std::string groups = kScope + std::string("/libvirt");
@@ -421,6 +435,10 @@ TEST_F(Cgroups, ThatTheVmIsMovedToBringNoHistory) {
       IsSupersetOf(
           {R"(vcpu_domain_throttled_seconds_total{domain="web"} 0)",
            R"(vcpu_domain_pressure_seconds_total{domain="web",resource="cpu",kind="some"} 6)"}));
+  v2("/qemu.slice/101.scope", "150000 100000", 7, 7, 9'500'000);
+  EXPECT_THAT(
+      collect(),
+      Contains(R"(vcpu_domain_throttled_seconds_total{domain="web"} 0.5)"));
 }
 
 TEST_F(Cgroups, BelongToOneRunOfAVm) {
