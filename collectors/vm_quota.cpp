@@ -35,7 +35,7 @@ Result<QuotaCores> read_quota(const std::string& directory, int version) {
   return with_path(parse_cfs_quota(*quota, *period), path);
 }
 
-Result<double> read_weight(const Cgroup& group) {
+Result<double> weight_of(const Cgroup& group) {
   const bool shares = group.version == 1;
   const auto path = group.directory + (shares ? "/cpu.shares" : "/cpu.weight");
   const auto text = read_file(path);
@@ -102,12 +102,10 @@ void VmQuota::read(const Cgroup& own, std::size_t vcpus, Families& said) {
   const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
   vcpu_count_ = vcpus;
   if (++scrape_ % kScrapesPerRound == 0 || others) list(own, said);
-
-  const auto weight = read_weight(own_);
-  weight_ = weight ? std::optional(*weight) : std::nullopt;
-  if (!weight) (void)is_gone_or_say(weight.error(), said);
-
-  look_where_due(said);
+  if (scrape_ % kScrapesPerLook == 0 || others) {
+    read_weight(said);
+    look_where_due(said);
+  }
   for (Group& group : groups_)
     if (group.limited) count(group, said);
   has_controller_ = !groups_.front().gone || !exists(own_.directory);
@@ -149,6 +147,12 @@ void VmQuota::list(const Cgroup& own, Families& said) {
   }
 }
 
+void VmQuota::read_weight(Families& said) {
+  const auto weight = weight_of(own_);
+  weight_ = weight ? std::optional(*weight) : std::nullopt;
+  if (!weight) (void)is_gone_or_say(weight.error(), said);
+}
+
 void VmQuota::look_where_due(Families& said) {
   bool all = false;
   bool first_vcpu = true;
@@ -160,7 +164,8 @@ void VmQuota::look_where_due(Families& said) {
     all = all || (leads && group.cores != before);
   }
   const auto in_turn =
-      all ? groups_.size() : 1 + groups_.size() / kScrapesPerRound;
+      all ? groups_.size()
+          : 1 + groups_.size() * kScrapesPerLook / kScrapesPerRound;
   for (std::size_t i = 0; i < in_turn; ++i) {
     Group& group = groups_[++turn_ % groups_.size()];
     if (!group.own) look(group, said);

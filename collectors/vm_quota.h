@@ -7,10 +7,11 @@
 // groups of threads below: vcpuN, emulator, iothreadN. Each can have a quota,
 // and counts only what its own quota stopped.
 //
-// Few files are read per scrape: the quota of the VM's own groups, of its first
-// vCPU's (libvirt sets those of all alike, so that a change there has all
-// looked at), and of a few others in turn; the time stopped only of groups that
-// have, or had, a quota. In so many scrapes a quota on any group is found.
+// Few files are read per scrape. The time stopped only of groups that have, or
+// had, a quota. Quotas and the weight every fourth time: of the VM's own groups
+// and its first vCPU's (libvirt sets those of all vCPUs alike, so that a change
+// there has all looked at), and of a few others in turn, so that a quota on any
+// of them is found within a round.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +29,11 @@ namespace vcpu {
 
 class VmQuota {
  public:
+  static constexpr unsigned kScrapesPerLook = 4;
   static constexpr unsigned kScrapesPerRound = 32;
 
-  // `phase`: any number; VMs of different ones have their groups listed, which
-  // is once in a round, in different scrapes.
+  // `phase`: any number; VMs of different ones are looked at, and have their
+  // groups listed, which is once in a round, in different scrapes.
   explicit VmQuota(unsigned phase) : scrape_(phase) {}
 
   // Once per scrape. `own`: the VM's own group with the CPU controller;
@@ -69,6 +71,7 @@ class VmQuota {
   };
 
   void list(const Cgroup& own, Families& said);
+  void read_weight(Families& said);
   void look_where_due(Families& said);
   void look(Group& group, Families& said);
   void count(Group& group, Families& said);

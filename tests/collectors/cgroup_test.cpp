@@ -108,6 +108,12 @@ class Cgroups : public testing::Test {
     return samples_of(said_);
   }
 
+  // As often as it takes until the quotas are looked at again.
+  std::vector<std::string> collect_a_look() {
+    for (unsigned i = 1; i < VmQuota::kScrapesPerLook; ++i) collect();
+    return collect();
+  }
+
   std::vector<std::string> collect_a_round() {
     for (unsigned i = 1; i < VmQuota::kScrapesPerRound; ++i) collect();
     return collect();
@@ -267,7 +273,7 @@ TEST_F(Cgroups, AreAllLookedAtOnceTheFirstVcpuGetsAQuota) {
   collect();
   for (int i = 0; i < 20; ++i)
     v2(groups + "/vcpu" + std::to_string(i), "20000 100000", 2, 1, 250'000);
-  const auto said = collect();
+  const auto said = collect_a_look();
   for (int i = 0; i < 20; ++i)
     EXPECT_THAT(said, Contains("vcpu_throttled_seconds_total{domain=\"web\","
                                "vcpu=\"" +
@@ -318,12 +324,15 @@ TEST_F(Cgroups, OfManyVcpusAreFewOnesReadPerScrape) {
   collect();
   for (int i = 0; i < 20; ++i)
     v2(groups + "/vcpu" + std::to_string(i), "garbled");
-  for (int i = 0; i < 20; ++i) {
+  std::size_t looks = 0;
+  for (unsigned i = 0; i < VmQuota::kScrapesPerRound; ++i) {
     collect();
-    // vCPU 0, and one in turn unless that is not a vCPU's.
-    EXPECT_THAT(said_.problems().size(),
-                testing::AllOf(testing::Ge(1U), testing::Le(2U)));
+    // vCPU 0, and an eighth of all 24 groups.
+    EXPECT_LE(said_.problems().size(), 5U);
+    looks += said_.problems().size();
   }
+  EXPECT_GE(looks, 20U);
+  EXPECT_LE(looks, 40U);
 }
 
 TEST_F(Cgroups, GarbledHideNoOthers) {
@@ -416,7 +425,7 @@ TEST_F(Cgroups, ThatHadAQuotaGoOnBeingTold) {
   v2("/qemu.slice/100.scope", "150000 100000");
   collect();
   v2("/qemu.slice/100.scope", "max 100000", 1, 1, 1'000'000);
-  const auto said = collect();
+  const auto said = collect_a_look();
   EXPECT_THAT(
       said, Contains(R"(vcpu_domain_throttled_seconds_total{domain="web"} 1)"));
   EXPECT_THAT(said, Not(Contains(StartsWith("vcpu_domain_cpu_quota_cores"))));
@@ -521,6 +530,10 @@ class RealCgroups : public testing::Test {
     if (!vcpu0_) GTEST_SKIP() << "no CPU controller to make a group in";
   }
 
+  void collect_a_look() {
+    for (unsigned i = 0; i < VmQuota::kScrapesPerLook; ++i) collect();
+  }
+
   void collect() {
     said_ = Families();
     const auto snapshot = inventory_.take(said_);
@@ -565,7 +578,7 @@ TEST_F(RealCgroups, TellWhatTheKernelStopped) {
     vm.finish_spin();
     return seconds(vcpu0_->throttled_ns()) > 1;
   }));
-  collect();
+  collect_a_look();
   const double truth = seconds(vcpu0_->throttled_ns());
   EXPECT_EQ(value("vcpu_domain_cpu_quota_cores" + domain), 0.05);
   EXPECT_NEAR(value("vcpu_throttled_seconds_total" + domain), truth,

@@ -48,6 +48,9 @@ STEPS = {
         echo "20000 100000" >$vcpu0/cpu.max
         is_enough() { [ "$(awk '/^throttled_usec / { print $2 }' $vcpu0/cpu.stat)" -ge 3000000 ]; }
         await 40 is_enough
+        # Quotas are not looked at in every scrape.
+        is_told() { wget -q -O - http://$address/metrics | grep -q '^vcpu_domain_cpu_quota_cores'; }
+        await 20 is_told
     """,
     "cgroup_before": TRUTH,
     "cgroup_page": GROUPS + "wget -q -O - http://$address/metrics",
