@@ -26,6 +26,8 @@ const std::vector<CatalogEntry>& catalog() {
       {"memory", true,
        "Memory of VMs and host: maximum, balloon, swap, major faults.",
        make_memory},
+      {"cgroup", true, "CPU quotas, CPU weights and pressure of VMs and host.",
+       make_cgroup},
       {"host", true, "How the host's CPUs spend their time.", make_host},
       {"guest", true,
        "The steal that this machine suffers where it is itself a VM.",

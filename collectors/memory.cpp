@@ -195,7 +195,7 @@ class Memory final : public Collector {
 
   void say_huge_pages(Family& memory, Families& families) const {
     const auto root = roots_.sys + "/kernel/mm/hugepages";
-    const auto pools = list_names(root);
+    const auto pools = list_directories(root);
     const bool offered = pools || !is_gone(pools.error());
     families.source("huge_pages",
                     offered ? "" : "the kernel has none (CONFIG_HUGETLBFS)");

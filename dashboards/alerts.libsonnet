@@ -26,7 +26,7 @@
       '%s > %g' % [$.recorded.worstContention, above],
       'vCPUs of a VM wait too long for a physical CPU.',
       ('A vCPU of {{ $labels.domain }} on {{ $labels.instance }} waits {{ $value | humanizePercentage }} of the time ' +
-       'for a physical CPU, above %g%%; the runbook tells whether its own CPU quota is why.') % (above * 100)
+       'for a physical CPU, above %g%%; what its own CPU quota stopped is taken off.') % (above * 100)
     ),
 
   local density = config.alerts.VcpuThreadDensityHigh.warning.above,

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -46,9 +45,9 @@ Result<void> read_all(int fd, std::string& contents,
   return {};
 }
 
-// Takes the descriptor over, and gives each name to `take`.
-Result<void> each_name_in(int fd, const std::string& path,
-                          const std::function<void(const char*)>& take) {
+// Takes the descriptor over.
+template <typename Take>
+Result<void> for_each_entry(int fd, const std::string& path, const Take& take) {
   DIR* const opened = ::fdopendir(fd);
   if (opened == nullptr) {
     auto error = failure(path);
@@ -59,7 +58,7 @@ Result<void> each_name_in(int fd, const std::string& path,
   const std::unique_ptr<DIR, decltype(close)> directory(opened, close);
   errno = 0;
   while (const dirent* entry = ::readdir(directory.get())) {
-    take(entry->d_name);
+    take(*entry);
     errno = 0;
   }
   if (errno != 0) return failure(path);
@@ -68,7 +67,8 @@ Result<void> each_name_in(int fd, const std::string& path,
 
 Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
   std::vector<int> numbers;
-  const auto listed = each_name_in(fd, path, [&](const char* begin) {
+  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
+    const char* const begin = entry.d_name;
     const char* const end = begin + std::strlen(begin);
     int number = 0;
     const auto [stop, error] = std::from_chars(begin, end, number);
@@ -142,15 +142,16 @@ Result<std::vector<int>> list_numbers_at(const Directory& directory,
   return numbers_in(fd, join(directory, name));
 }
 
-Result<std::vector<std::string>> list_names(const std::string& path) {
+Result<std::vector<std::string>> list_directories(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return failure(path);
   std::vector<std::string> names;
-  const auto listed = each_name_in(fd, path, [&](std::string_view name) {
-    if (name != "." && name != "..") names.emplace_back(name);
+  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
+    const std::string name = entry.d_name;
+    if (entry.d_type == DT_DIR && name != "." && name != "..")
+      names.push_back(name);
   });
   if (!listed) return listed.error();
-  std::sort(names.begin(), names.end());
   return names;
 }
 

@@ -53,8 +53,9 @@ Result<std::vector<int>> list_numbers(const std::string& path);
 Result<std::vector<int>> list_numbers_at(const Directory& directory,
                                          const char* name);
 
-// The entries of a directory, sorted.
-Result<std::vector<std::string>> list_names(const std::string& path);
+// The names of the directories in a directory, links not among them: the groups
+// of a control group. In no order.
+Result<std::vector<std::string>> list_directories(const std::string& path);
 
 // True for the errors that mean "this process, thread or VM has just ended".
 bool is_gone(const Error& error);

@@ -23,6 +23,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 namespace fs = std::filesystem;
 
 std::ptrdiff_t open_descriptors() {
@@ -250,15 +251,6 @@ TEST_F(FileTest, OtherNamesAreNotListed) {
   EXPECT_THAT(*list_numbers(root_), ElementsAre(7));
 }
 
-TEST_F(FileTest, NamesAreListedSorted) {
-  for (const char* name : {"b", "a", "10", "9", ".hidden"})
-    make_directory(name);
-  EXPECT_THAT(*list_names(root_), ElementsAre(".hidden", "10", "9", "a", "b"));
-  const auto names = list_names(path("none"));
-  ASSERT_FALSE(names);
-  EXPECT_TRUE(is_gone(names.error()));
-}
-
 TEST_F(FileTest, AnEmptyDirectoryListsNothing) {
   const auto numbers = list_numbers(root_);
   ASSERT_TRUE(numbers);
@@ -270,6 +262,18 @@ TEST_F(FileTest, AMissingDirectoryListsAsGone) {
   ASSERT_FALSE(numbers);
   EXPECT_TRUE(is_gone(numbers.error()));
   EXPECT_EQ(numbers.error().context, path("none"));
+}
+
+TEST_F(FileTest, DirectoriesAreListedByName) {
+  make_directory("group/vcpu0");
+  make_directory("group/vcpu1/deep");
+  write("group/cpu.max", "max 100000\n");
+  EXPECT_THAT(*list_directories(path("group")),
+              UnorderedElementsAre("vcpu0", "vcpu1"));
+  const auto missing = list_directories(path("none"));
+  ASSERT_FALSE(missing);
+  EXPECT_TRUE(is_gone(missing.error()));
+  EXPECT_EQ(missing.error().context, path("none"));
 }
 
 TEST_F(FileTest, NumbersAreListedBelowADirectoryAgainAndAgain) {

@@ -29,6 +29,8 @@ constexpr const char* kGolden = VCPU_SOURCE_DIR "/tests/golden/host.prom";
 constexpr const char* kWeb = "6e0b1c9a-5a7e-4c55-9b0a-2d8f6a1e7c01";
 constexpr const char* kShop = "0f6c3f5e-93d4-4ad1-8d9c-4b1f2a7d6e02";
 constexpr const char* kTwin = "aa11bb22-0000-4000-8000-000000000003";
+constexpr const char* kScope =
+    "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
 
 // The host's memory, of which some of "web" is in the swap.
 void write_memory(const ProcTree& tree) {
@@ -41,14 +43,43 @@ void write_memory(const ProcTree& tree) {
   ProcTree::write(mm + "/ksm/pages_sharing", "1000\n");
   ProcTree::write(mm + "/hugepages/hugepages-2048kB/nr_hugepages", "64\n");
   ProcTree::write(mm + "/hugepages/hugepages-2048kB/free_hugepages", "16\n");
-  constexpr const char* kScope =
-      "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
   ProcTree::write(tree.proc("1000/cgroup"),
                   std::string("0::") + kScope + "/libvirt/emulator\n");
   ProcTree::write(
       tree.roots().sys + "/fs/cgroup" + kScope + "/memory.swap.current",
       "134217728\n");
   ProcTree::write(tree.proc("1000/status"), "VmPTE:\t4096 kB\nVmSwap:\t8 kB\n");
+}
+
+void quota_group(const ProcTree& tree, const std::string& path,
+                 const std::string& max, const std::string& times) {
+  const auto group = tree.roots().sys + "/fs/cgroup" + kScope + path;
+  ProcTree::write(group + "/cpu.max", max + " 100000\n");
+  ProcTree::write(group + "/cpu.weight", "200\n");
+  ProcTree::write(group + "/cpu.stat", "usage_usec 99\n" + times);
+}
+
+// The groups of "web" as libvirt makes them on cgroup version 2, vCPU 0 with
+// a quota, and what they and the host stood still.
+void build_cgroups(const ProcTree& tree) {
+  ProcTree::write(tree.proc("1000/cgroup"),
+                  std::string("0::") + kScope + "/libvirt/emulator\n");
+  const std::string none = "nr_periods 0\nnr_throttled 0\nthrottled_usec 0\n";
+  quota_group(tree, "", "max", none);
+  quota_group(tree, "/libvirt", "max", none);
+  quota_group(tree, "/libvirt/emulator", "max", none);
+  quota_group(tree, "/libvirt/vcpu0", "80000",
+              "nr_periods 900\nnr_throttled 60\nthrottled_usec 1250000\n");
+  quota_group(tree, "/libvirt/vcpu1", "max", none);
+  const std::string pressure =
+      "some avg10=1.08 avg60=0.95 avg300=0.40 total=1418521\n"
+      "full avg10=0.00 avg60=0.12 avg300=0.10 total=812339\n";
+  for (const std::string resource : {"cpu", "memory", "io"}) {
+    ProcTree::write(tree.proc("pressure/" + resource), pressure);
+    ProcTree::write(
+        tree.roots().sys + "/fs/cgroup" + kScope + "/" + resource + ".pressure",
+        pressure);
+  }
 }
 
 // Two sockets of two cores with two threads each, eight VMs of five kinds.
@@ -110,6 +141,7 @@ void build_host(ProcTree& tree) {
   tree.process(8000, "qemu-system-x86",
                {"qemu-system-x86_64", "-name", std::string(10240, 'x')})
       .thread(8001, "CPU 0/TCG", {});
+  build_cgroups(tree);
 }
 
 // What the other threads of "web" got since.
@@ -120,6 +152,9 @@ void run_on(ProcTree& tree) {
       .thread(1004, "worker", {.run = 25'000'000, .wait = 35'000'000});
   tree.kernel_thread(1500, "vhost-1000", {.run = 5'000'000, .wait = 600'000});
   write_memory(tree);
+  build_cgroups(tree);
+  quota_group(tree, "/libvirt/vcpu0", "80000",
+              "nr_periods 950\nnr_throttled 80\nthrottled_usec 1750000\n");
 }
 
 LibvirtView libvirt_view() {

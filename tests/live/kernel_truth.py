@@ -37,6 +37,28 @@ def vcpu_figures(pid):
     return {vcpu: figures(pid, tid) for vcpu, tid in vcpu_threads(pid).items()}
 
 
+def cpu_group(pid, tid):
+    """The directory of the control group that schedules a thread."""
+    with open(f"/proc/{pid}/task/{tid}/cgroup", encoding="utf-8", errors="replace") as cgroup:
+        groups = {controllers: path for _, controllers, path in
+                  (line.rstrip("\n").split(":", 2) for line in cgroup)}
+    for controllers, path in groups.items():
+        if "cpu" in controllers.split(","):
+            return f"/sys/fs/cgroup/cpu{path}"
+    return f"/sys/fs/cgroup{groups['']}"
+
+
+def throttled_seconds(pid):
+    """{vcpu index: seconds} that each vCPU's own group was stopped by its quota."""
+    seconds = {}
+    for vcpu, tid in vcpu_threads(pid).items():
+        with open(f"{cpu_group(pid, tid)}/cpu.stat", encoding="ascii") as stat:
+            figures = dict(line.split() for line in stat)
+        seconds[vcpu] = (int(figures["throttled_usec"]) / 1e6 if "throttled_usec" in figures
+                         else int(figures["throttled_time"]) / 1e9)
+    return seconds
+
+
 def cpu_wait_ns(pid):
     """How long the threads of a process have been runnable without a CPU."""
     total = 0

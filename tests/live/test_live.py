@@ -310,6 +310,43 @@ class Live(unittest.TestCase):
             self.assertNotIn(PLAIN.name, domains)
         self.assert_kept_promises(watch)
 
+    def test_9_a_quota_that_libvirt_sets_is_told_per_vcpu_and_vm(self):
+        guest = LAB.guest("live-quota")
+        LAB.create(guest)
+        self.addCleanup(LAB.destroy, guest)
+        pid = LAB.pid(guest)
+        if LAB.libvirt.virsh("schedinfo", guest.name, check=False).returncode != 0:
+            self.skipTest("libvirt has no cpu controller here")
+        page = LAB.scrape()
+        self.assertIsNotNone(page.value("vcpu_domain_cpu_weight", domain=guest.name))
+        for metric in ("vcpu_domain_cpu_quota_cores", "vcpu_domain_throttled_seconds_total",
+                       "vcpu_throttled_seconds_total"):
+            self.assertEqual([], page.named(metric, domain=guest.name), metric)
+
+        with LAB.watch(guest) as watch:
+            LAB.libvirt.virsh("schedinfo", guest.name, "--live", "--set", "vcpu_quota=5000")
+            wait_for(lambda: min(kernel_truth.throttled_seconds(pid).values()) > 2, 60, "the quota to stop the vCPUs")
+            before = kernel_truth.throttled_seconds(pid)
+            LAB.scrape()  # This one may share a page that was begun before; the next cannot.
+            page = LAB.scrape()
+            after = kernel_truth.throttled_seconds(pid)
+            self.assertEqual(0.05 * guest.vcpus, page.value("vcpu_domain_cpu_quota_cores", domain=guest.name))
+            for vcpu, seconds in before.items():
+                told = page.value("vcpu_throttled_seconds_total", domain=guest.name, vcpu=str(vcpu))
+                self.assertIsNotNone(told)
+                self.assert_between(seconds, told, after[vcpu], f"throttled time of vCPU {vcpu}")
+            told = page.value("vcpu_domain_throttled_seconds_total", domain=guest.name)
+            self.assert_between(sum(before.values()), told, sum(after.values()), "throttled time of the VM")
+            print(f"# throttled: vCPUs {before} s in cpu.stat before, VM {told:.3f} s on the page", flush=True)
+
+            LAB.libvirt.virsh("schedinfo", guest.name, "--live", "--set", "vcpu_quota=-1")
+            self.wait_for_page(
+                lambda page: page.value("vcpu_domain_cpu_quota_cores", domain=guest.name) is None, 5,
+                "the quota to end")
+            # What it took stays counted.
+            self.assertGreaterEqual(LAB.scrape().value("vcpu_domain_throttled_seconds_total", domain=guest.name), told)
+        self.assertEqual([], watch.problems[:5])
+
 
 def interrupt(*_):
     raise KeyboardInterrupt

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/vm_quota.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "collectors/base/file.h"
+#include "collectors/inventory/thread_role.h"
+
+namespace vcpu {
+namespace {
+
+// An error of a parser names the file; a person needs the whole path.
+template <typename T>
+Result<T> with_path(Result<T> parsed, const std::string& path) {
+  if (!parsed) return malformed(path);
+  return parsed;
+}
+
+Result<QuotaCores> read_quota(const std::string& directory, int version) {
+  if (version == 2) {
+    const auto path = directory + "/cpu.max";
+    const auto text = read_file(path);
+    if (!text) return text.error();
+    return with_path(parse_cpu_max(*text), path);
+  }
+  const auto path = directory + "/cpu.cfs_quota_us";
+  const auto quota = read_file(path);
+  if (!quota) return quota.error();
+  if (!is_cfs_limit(*quota)) return QuotaCores{};
+  const auto period = read_file(directory + "/cpu.cfs_period_us");
+  if (!period) return period.error();
+  return with_path(parse_cfs_quota(*quota, *period), path);
+}
+
+Result<double> weight_of(const Cgroup& group) {
+  const bool shares = group.version == 1;
+  const auto path = group.directory + (shares ? "/cpu.shares" : "/cpu.weight");
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  return with_path(shares ? parse_cpu_shares(*text) : parse_cpu_weight(*text),
+                   path);
+}
+
+Result<CpuStat> read_stat(const std::string& directory) {
+  const auto path = directory + "/cpu.stat";
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  return with_path(parse_cpu_stat(*text), path);
+}
+
+// A group that was made anew under its name begins at zero.
+std::uint64_t grown(std::uint64_t before, std::uint64_t now) {
+  return now < before ? now : now - before;
+}
+
+CpuStat grown(const CpuStat& before, const CpuStat& now) {
+  return {grown(before.periods, now.periods),
+          grown(before.throttled_periods, now.throttled_periods),
+          grown(before.throttled_ns, now.throttled_ns)};
+}
+
+CpuStat& operator+=(CpuStat& sum, const CpuStat& more) {
+  sum.periods += more.periods;
+  sum.throttled_periods += more.throttled_periods;
+  sum.throttled_ns += more.throttled_ns;
+  return sum;
+}
+
+QuotaCores least(const QuotaCores& a, const QuotaCores& b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+bool is_gone_or_say(const Error& error, Families& said) {
+  if (is_gone(error)) return true;
+  said.problem(error.message());
+  return false;
+}
+
+// In the order of their names; none where the directory has just gone.
+std::vector<std::string> groups_below(const std::string& directory,
+                                      Families& said) {
+  auto names = list_directories(directory);
+  if (!names) {
+    (void)is_gone_or_say(names.error(), said);
+    return {};
+  }
+  std::sort(names->begin(), names->end());
+  return *std::move(names);
+}
+
+}  // namespace
+
+void VmQuota::read(const Cgroup& own, std::size_t vcpus, Families& said) {
+  const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
+  vcpu_count_ = vcpus;
+  if (++scrape_ % kScrapesPerRound == 0 || others) list(own, said);
+  if (scrape_ % kScrapesPerLook == 0 || others) {
+    read_weight(said);
+    look_where_due(said);
+  }
+  for (Group& group : groups_)
+    if (group.limited) count(group, said);
+  has_controller_ = !groups_.front().gone || !exists(own_.directory);
+}
+
+void VmQuota::list(const Cgroup& own, Families& said) {
+  std::vector<Group> found{{.directory = own.directory, .own = true}};
+  auto parent = own.directory;
+  auto names = groups_below(parent, said);
+  if (std::binary_search(names.begin(), names.end(), "libvirt")) {
+    parent += "/libvirt";
+    found.push_back({.directory = parent, .own = true});
+    names = groups_below(parent, said);
+  }
+  parent += "/";
+  for (const auto& name : names) {
+    const auto role = role_by_cgroup(name);
+    if (!role) continue;
+    found.push_back({.directory = parent + name});
+    if (role->role == ThreadRole::kVcpu) found.back().vcpu = role->vcpu;
+  }
+
+  const bool moved = own.directory != own_.directory;
+  own_ = own;
+  std::swap(groups_, found);
+  for (Group& group : groups_) {
+    const auto known = std::find_if(
+        found.begin(), found.end(),
+        [&](const Group& old) { return old.directory == group.directory; });
+    if (known != found.end()) {
+      group = *known;
+      continue;
+    }
+    look(group, said);
+    // What a new group has counted is news. What a group has that we see for
+    // the first time is not, but has to be known before it grows.
+    if (!moved) group.last = CpuStat{};
+    if (!group.gone) count(group, said);
+  }
+}
+
+void VmQuota::read_weight(Families& said) {
+  const auto weight = weight_of(own_);
+  weight_ = weight ? std::optional(*weight) : std::nullopt;
+  if (!weight) (void)is_gone_or_say(weight.error(), said);
+}
+
+void VmQuota::look_where_due(Families& said) {
+  bool all = false;
+  bool first_vcpu = true;
+  for (Group& group : groups_) {
+    const bool leads = group.vcpu && std::exchange(first_vcpu, false);
+    if (!group.own && !group.gone && !leads) continue;
+    const QuotaCores before = group.cores;
+    look(group, said);
+    all = all || (leads && group.cores != before);
+  }
+  const auto in_turn =
+      all ? groups_.size()
+          : 1 + groups_.size() * kScrapesPerLook / kScrapesPerRound;
+  for (std::size_t i = 0; i < in_turn; ++i) {
+    Group& group = groups_[++turn_ % groups_.size()];
+    if (!group.own) look(group, said);
+  }
+}
+
+void VmQuota::look(Group& group, Families& said) {
+  const auto cores = read_quota(group.directory, own_.version);
+  if (cores) {
+    group.gone = false;
+    group.cores = *cores;
+    group.limited = group.limited || group.cores;
+    limited_ = limited_ || group.limited;
+  } else if (is_gone_or_say(cores.error(), said)) {
+    group.gone = true;
+    group.cores.reset();
+  }
+}
+
+void VmQuota::count(Group& group, Families& said) {
+  const auto stat = read_stat(group.directory);
+  if (!stat) {
+    // If it comes back, it is a new one.
+    if (is_gone_or_say(stat.error(), said)) group.last = CpuStat{};
+    return;
+  }
+  if (group.last) {
+    const CpuStat more = grown(*group.last, *stat);
+    total_ += more;
+    if (group.vcpu) vcpu_ns_[*group.vcpu] += more.throttled_ns;
+  } else if (group.vcpu) {
+    vcpu_ns_.try_emplace(*group.vcpu, stat->throttled_ns);
+  }
+  group.last = *stat;
+}
+
+QuotaCores VmQuota::cores() const {
+  QuotaCores cores = cores_of_vcpus();
+  for (const Group& group : groups_)
+    if (group.own) cores = least(cores, group.cores);
+  return cores;
+}
+
+QuotaCores VmQuota::cores_of_vcpus() const {
+  bool limited = false;
+  double sum = 0;
+  for (const Group& group : groups_) {
+    if (!group.vcpu || group.gone) continue;
+    limited = limited || group.cores;
+    sum += std::min(1.0, group.cores.value_or(1.0));
+  }
+  return limited ? QuotaCores{sum} : std::nullopt;
+}
+
+std::optional<CpuStat> VmQuota::throttled() const {
+  return limited_ ? std::optional(total_) : std::nullopt;
+}
+
+std::optional<std::uint64_t> VmQuota::throttled_ns(int vcpu) const {
+  const auto group = std::find_if(
+      groups_.begin(), groups_.end(),
+      [&](const Group& each) { return each.vcpu == vcpu && each.limited; });
+  const auto ns = vcpu_ns_.find(vcpu);
+  if (group == groups_.end() || ns == vcpu_ns_.end()) return std::nullopt;
+  return ns->second;
+}
+
+}  // namespace vcpu
