@@ -7,6 +7,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <exception>
 #include <initializer_list>
@@ -87,8 +89,37 @@ std::string_view change_step(int code) {
   }
 }
 
-std::string become(const User& user) {
+using Capabilities = std::vector<Capability>;
+
+bool contains(const Capabilities& capabilities, Capability capability) {
+  return std::find(capabilities.begin(), capabilities.end(), capability) !=
+         capabilities.end();
+}
+
+// Those of `wanted` that there are to be kept.
+Capabilities permitted(const Capabilities& wanted) {
+  Capabilities kept;
+  if (capng_get_caps_process() != 0) return kept;
+  for (const Capability capability : wanted) {
+    if (capng_have_capability(CAPNG_PERMITTED,
+                              static_cast<unsigned>(capability)) != 0)
+      kept.push_back(capability);
+  }
+  return kept;
+}
+
+// Of all that is to be, nothing else.
+void select_only(const Capabilities& kept) {
   capng_clear(CAPNG_SELECT_ALL);
+  for (const Capability capability : kept) {
+    capng_update(CAPNG_ADD,
+                 static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),
+                 static_cast<unsigned>(capability));
+  }
+}
+
+std::string become(const User& user, const Capabilities& kept) {
+  select_only(kept);
   errno = 0;
   const int code = capng_change_id(
       static_cast<int>(user.uid), static_cast<int>(user.gid),
@@ -101,27 +132,32 @@ std::string become(const User& user) {
          "other than root";
 }
 
-// Whether the kernel says that there is nothing left in these sets.
-bool all_empty(const std::initializer_list<capng_type_t>& sets) {
+// Whether the kernel says that these sets hold `kept` and nothing else.
+bool all_hold_only(const std::initializer_list<capng_type_t>& sets,
+                   const Capabilities& kept) {
   for (const capng_type_t set : sets) {
-    for (unsigned cap = 0; cap <= CAP_LAST_CAP; ++cap) {
-      if (capng_have_capability(set, cap) != 0) return false;
+    for (Capability cap = 0; cap <= CAP_LAST_CAP; ++cap) {
+      const bool held =
+          capng_have_capability(set, static_cast<unsigned>(cap)) != 0;
+      if (held != contains(kept, cap)) return false;
     }
   }
   return true;
 }
 
-// What the kernel lets a process use, or pass on.
-constexpr std::initializer_list<capng_type_t> kUsableSets{
-    CAPNG_EFFECTIVE, CAPNG_PERMITTED, CAPNG_INHERITABLE, CAPNG_AMBIENT};
+// What the kernel lets a process use, and what it lets it pass on.
+bool usable_are_only(const Capabilities& kept) {
+  return all_hold_only({CAPNG_EFFECTIVE, CAPNG_PERMITTED}, kept) &&
+         all_hold_only({CAPNG_INHERITABLE, CAPNG_AMBIENT}, {});
+}
 
-std::string clear_capabilities() {
+std::string clear_capabilities(const Capabilities& kept) {
   // systemd's and a container's filters forbid capset(2) even where it would
   // give up nothing.
-  if (capng_get_caps_process() == 0 && all_empty(kUsableSets)) return "";
-  capng_clear(CAPNG_SELECT_ALL);
+  if (capng_get_caps_process() == 0 && usable_are_only(kept)) return "";
+  select_only(kept);
   errno = 0;
-  // Ambient ones go with the permitted. The bounding set would need
+  // Ambient ones go with the inheritable. The bounding set would need
   // CAP_SETPCAP, and is without effect under no_new_privs.
   if (capng_apply(CAPNG_SELECT_CAPS) == 0) return "";
   return "cannot give up the capabilities: " + errno_text();
@@ -132,13 +168,13 @@ std::string forbid_new_privileges() {
   return "cannot set no_new_privs: " + errno_text();
 }
 
-std::string verify(bool was_root) {
+std::string verify(bool was_root, const Capabilities& kept) {
   if (capng_get_caps_process() != 0) {
     return "cannot read the capabilities back: " + errno_text();
   }
-  const bool empty =
-      all_empty(kUsableSets) && (!was_root || all_empty({CAPNG_BOUNDING_SET}));
-  if (!empty) return "capabilities are left after giving all of them up";
+  const bool gone = usable_are_only(kept) &&
+                    (!was_root || all_hold_only({CAPNG_BOUNDING_SET}, {}));
+  if (!gone) return "other capabilities are held than after giving them up";
   if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
     return "no_new_privs is not set after setting it";
   }
@@ -152,35 +188,50 @@ std::string verify(bool was_root) {
   return "";
 }
 
-std::string drop_root(const std::string& wanted, std::string& name) {
+std::string drop_root(const std::string& wanted, const Capabilities& kept,
+                      std::string& name) {
   std::string error;
   const std::optional<User> user = choose_user(wanted, error);
   if (!user) return error;
   name = user->name;
-  return become(*user);
+  return become(*user, kept);
 }
 
-PrivilegeResult drop(const std::string& wanted) {
+std::string name_of(Capability capability) {
+  const char* const name =
+      capng_capability_to_name(static_cast<unsigned>(capability));
+  std::string text = "CAP_" + (name == nullptr ? std::to_string(capability)
+                                               : std::string(name));
+  for (char& c : text)
+    c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
+PrivilegeResult drop(const std::string& wanted, const Capabilities& keep) {
   PrivilegeResult result;
+  const Capabilities kept = permitted(keep);
   const bool was_root = ::geteuid() == 0 || ::getuid() == 0;
   if (was_root) {
-    result.error = drop_root(wanted, result.user);
+    result.error = drop_root(wanted, kept, result.user);
   } else {
     result.user = user_name(::geteuid());
-    result.error = clear_capabilities();
+    result.error = clear_capabilities(kept);
   }
   if (result.error.empty()) result.error = forbid_new_privileges();
-  if (result.error.empty()) result.error = verify(was_root);
+  if (result.error.empty()) result.error = verify(was_root, kept);
   result.uid = ::geteuid();
   result.changed_user = was_root && result.error.empty();
+  for (const Capability capability : kept)
+    result.kept.push_back(name_of(capability));
   return result;
 }
 
 }  // namespace
 
-PrivilegeResult drop_privileges(const std::string& user) noexcept {
+PrivilegeResult drop_privileges(const std::string& user,
+                                const std::vector<Capability>& keep) noexcept {
   try {
-    return drop(user);
+    return drop(user, keep);
   } catch (const std::exception&) {
     PrivilegeResult result;
     result.error = "out of memory";

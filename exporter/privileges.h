@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Giving up every right that we may have been started with.
+// Giving up every right that we may have been started with, but for those that
+// are named to be kept.
 //
-// Afterwards no capability is in any set (effective, permitted, inheritable,
-// ambient; as root also bounding), no_new_privs is set, and the user is not
-// root. All of it is read back from the kernel: success means it is so.
+// Afterwards no other capability is in any set (effective, permitted,
+// inheritable, ambient; as root also bounding), no_new_privs is set, and the
+// user is not root. What is kept is effective and permitted, and no program
+// that we start inherits it. All of it is read back from the kernel: success
+// means it is so.
 //
 // Linux keeps these per thread, and the library only sees the calling one: call
 // drop_privileges() before the first thread is started, and after all that
@@ -15,8 +18,12 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace vcpu {
+
+// A capability by its number in linux/capability.h.
+using Capability = int;
 
 // Who to become when started as root and no user is configured: the first of
 // these that exists.
@@ -29,12 +36,14 @@ struct PrivilegeResult {
   uid_t uid = 0;      // Of the process now.
   std::string user;   // Its name, or the number where it has none.
   bool changed_user = false;
+  std::vector<std::string> kept;  // Capabilities held now: "CAP_PERFMON".
 };
 
 // As root: becomes `user`, with that user's own groups; where `user` is empty,
 // kServiceUser, else kFallbackUser. A user that does not exist, or is root, is
 // an error. Not as root: `user` is not looked at, as there is no way to get
-// there. Never throws.
-PrivilegeResult drop_privileges(const std::string& user) noexcept;
+// there. Of `keep` stays what is there to be kept. Never throws.
+PrivilegeResult drop_privileges(
+    const std::string& user, const std::vector<Capability>& keep = {}) noexcept;
 
 }  // namespace vcpu

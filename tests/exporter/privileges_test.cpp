@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pwd.h>
@@ -16,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -29,6 +31,8 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 constexpr const char* kNone = "0000000000000000";
+constexpr const char* kPerfmonAlone = "0000004000000000";
+const std::vector<Capability> kKeep{CAP_PERFMON};
 
 // Runs in a process of its own, as there is no way back, and says what it
 // returned.
@@ -61,7 +65,7 @@ std::string own_status() {
 }
 
 // /proc/self/status by its names, without the tabs around the values; what
-// drop_privileges() said stands under "error", "user" and "changed".
+// drop_privileges() said stands under "error", "user", "kept" and "changed".
 using Status = std::map<std::string, std::string>;
 
 Status parse_status(const std::string& text) {
@@ -79,12 +83,15 @@ Status parse_status(const std::string& text) {
 }
 
 Status dropped(
-    const std::string& user, const std::function<void()>& before = [] {}) {
+    const std::string& user, const std::function<void()>& before = [] {},
+    const std::vector<Capability>& keep = {}) {
   return parse_status(in_child([&] {
     before();
-    const PrivilegeResult result = drop_privileges(user);
+    const PrivilegeResult result = drop_privileges(user, keep);
+    std::string kept;
+    for (const auto& name : result.kept) kept += name + " ";
     return own_status() + "error:" + result.error + "\nuser:" + result.user +
-           "\nuid:" + std::to_string(result.uid) +
+           "\nkept:" + kept + "\nuid:" + std::to_string(result.uid) +
            "\nchanged:" + (result.changed_user ? "yes" : "no") + "\n";
   }));
 }
@@ -93,6 +100,16 @@ void expect_no_capabilities(const Status& status) {
   EXPECT_EQ(status.at("CapInh"), kNone);
   EXPECT_EQ(status.at("CapPrm"), kNone);
   EXPECT_EQ(status.at("CapEff"), kNone);
+  EXPECT_EQ(status.at("CapAmb"), kNone);
+  EXPECT_EQ(status.at("NoNewPrivs"), "1");
+}
+
+void expect_perfmon_alone(const Status& status) {
+  EXPECT_EQ(status.at("error"), "");
+  EXPECT_EQ(status.at("kept"), "CAP_PERFMON");
+  EXPECT_EQ(status.at("CapPrm"), kPerfmonAlone);
+  EXPECT_EQ(status.at("CapEff"), kPerfmonAlone);
+  EXPECT_EQ(status.at("CapInh"), kNone);
   EXPECT_EQ(status.at("CapAmb"), kNone);
   EXPECT_EQ(status.at("NoNewPrivs"), "1");
 }
@@ -167,6 +184,48 @@ TEST_F(AsRoot, LosesInheritableAndAmbientCapabilities) {
   const Status status = dropped("nobody", before);
   EXPECT_EQ(status.at("error"), "");
   expect_no_capabilities(status);
+}
+
+TEST_F(AsRoot, KeepsWhatIsNamedAndNothingElse) {
+  const Status status = dropped(
+      "nobody",
+      [] {
+        set_capability(CAPNG_ADD, CAPNG_INHERITABLE | CAPNG_AMBIENT,
+                       CAP_PERFMON);
+      },
+      kKeep);
+  expect_perfmon_alone(status);
+  EXPECT_EQ(status.at("CapBnd"), kNone);
+  EXPECT_EQ(status.at("changed"), "yes");
+  EXPECT_EQ(status.at("Uid"), four_times(::getpwnam("nobody")->pw_uid));
+}
+
+// Root in a container that was not given it.
+TEST_F(AsRoot, KeepsNothingWhereThatIsNotThere) {
+  const Status status = dropped(
+      "nobody",
+      [] {
+        set_capability(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+                       CAP_PERFMON);
+      },
+      kKeep);
+  EXPECT_EQ(status.at("error"), "");
+  EXPECT_EQ(status.at("kept"), "");
+  expect_no_capabilities(status);
+}
+
+TEST_F(AsRoot, WhatItKeepsIsNotInherited) {
+  const std::string text = in_child([] {
+    std::string said = drop_privileges("nobody", kKeep).error;
+    FILE* const child =
+        ::popen("grep -E 'Cap(Prm|Eff)' /proc/self/status", "r");
+    for (int c = 0; (c = std::fgetc(child)) != EOF;)
+      said += static_cast<char>(c);
+    ::pclose(child);
+    return said;
+  });
+  EXPECT_EQ(text,
+            std::string("CapPrm:\t") + kNone + "\nCapEff:\t" + kNone + "\n");
 }
 
 TEST_F(AsRoot, CannotComeBack) {
@@ -269,6 +328,49 @@ TEST(NotRoot, KeepsItsUserAndLosesItsCapabilities) {
     EXPECT_EQ(status.at("user"), "12345");
   }
   expect_no_capabilities(status);
+}
+
+// As systemd starts a unit that has AmbientCapabilities=.
+void become_ordinary_with_ambient() {
+  ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  ASSERT_EQ(::setresuid(12345, 12345, 12345), 0);
+  capng_clear(CAPNG_SELECT_CAPS);
+  for (const unsigned capability : {CAP_BPF, CAP_PERFMON}) {
+    const int all =
+        CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT;
+    capng_update(CAPNG_ADD, static_cast<capng_type_t>(all), capability);
+  }
+  ASSERT_EQ(capng_apply(CAPNG_SELECT_CAPS), 0);
+  ASSERT_EQ(capng_apply(CAPNG_SELECT_AMBIENT), 0);
+  ASSERT_THAT(own_status(), HasSubstr("CapAmb:\t000000c000000000"));
+}
+
+TEST_F(AsRoot, AnOrdinaryUserGivesUpWhatIsAmbient) {
+  const Status status = dropped("", become_ordinary_with_ambient);
+  EXPECT_EQ(status.at("error"), "");
+  expect_no_capabilities(status);
+}
+
+TEST_F(AsRoot, AnOrdinaryUserKeepsOneOfTheAmbient) {
+  expect_perfmon_alone(dropped("", become_ordinary_with_ambient, kKeep));
+}
+
+TEST(NotRoot, NeedsNoCapsetWhereItHoldsButWhatItKeeps) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has rights to keep";
+  const Status status = dropped(
+      "",
+      [] {
+        become_ordinary_with_ambient();
+        capng_clear(CAPNG_SELECT_ALL);
+        capng_update(
+            CAPNG_ADD,
+            static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),
+            CAP_PERFMON);
+        ASSERT_EQ(capng_apply(CAPNG_SELECT_CAPS), 0);
+        forbid_capset();
+      },
+      kKeep);
+  expect_perfmon_alone(status);
 }
 
 }  // namespace
