@@ -16,4 +16,12 @@ Result<TaskStatus> parse_task_status(std::string_view text) {
   return TaskStatus{trim(*allowed), *given_up, *lost};
 }
 
+std::optional<std::uint64_t> hugetlb_bytes(std::string_view status) {
+  auto line = find_line(status, "HugetlbPages:");
+  if (!line) return std::nullopt;
+  const auto kilobytes = take_u64(*line);
+  if (!kilobytes || take_word(*line) != "kB") return std::nullopt;
+  return *kilobytes * 1024;
+}
+
 }  // namespace vcpu

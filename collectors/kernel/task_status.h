@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "collectors/base/result.h"
@@ -22,5 +23,9 @@ struct TaskStatus {
 };
 
 Result<TaskStatus> parse_task_status(std::string_view text);
+
+// What a process has of huge pages (hugetlb), "HugetlbPages:	  2048 kB";
+// empty where the kernel does not say.
+std::optional<std::uint64_t> hugetlb_bytes(std::string_view status);
 
 }  // namespace vcpu
