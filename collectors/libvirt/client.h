@@ -4,10 +4,12 @@
 // of its active domains. The only caller of libvirt; lives in the child.
 //
 // Per question: one virConnectGetAllDomainStats of the state group, and for
-// each domain virDomainGetVcpusFlags twice and virDomainGetVcpuPinInfo once.
-// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
-// whoever calls must be someone that can be killed. One thread; one client per
-// process, as libvirt's event loop is the process's.
+// each domain virDomainGetVcpusFlags twice and virDomainGetVcpuPinInfo once; of
+// domains that are new, and of each one every 60 questions, virDomainGetXMLDesc
+// as well, for at most 128 domains per question. None of them asks a QEMU.
+// Still each may block for ever (a stopped daemon): whoever calls must be
+// someone that can be killed. One thread; one client per process, as libvirt's
+// event loop is the process's.
 #pragma once
 
 #include <memory>

@@ -9,7 +9,9 @@
 //   up (1 byte), reason (text), number of domains, then for each domain
 //   uuid (text), name (text), state (1 byte, index into kLibvirtStates),
 //   vcpus_current, vcpus_maximum (0xffffffff: not known),
-//   number of pinnings, the pinnings
+//   number of pinnings, the pinnings,
+//   number of guest NUMA cells, then for each
+//     number of vCPUs, the vCPUs, number of host nodes, the nodes
 //
 // Pure: no descriptor, no clock. The decoder trusts nothing: whatever the
 // bytes, the outcome is frames or an Error, and memory stays below
@@ -38,6 +40,8 @@ inline constexpr std::size_t kMaxFrameText = std::size_t{64} << 10;
 inline constexpr std::uint32_t kMaxFrameDomains = 16384;
 inline constexpr std::uint32_t kMaxFrameVcpus = 16384;  // libvirt's own limit.
 inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
+inline constexpr std::uint32_t kMaxFrameNodes = 1024;  // Linux's own limit; of
+                                                       // guest cells as well.
 
 // Always something the decoder accepts: texts are cut at kMaxFrameText, a count
 // out of range becomes "not known", and domains beyond what a frame may hold,

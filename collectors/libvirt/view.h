@@ -11,6 +11,13 @@
 
 namespace vcpu {
 
+// A guest NUMA cell: what the guest takes for a node.
+struct LibvirtCell {
+  std::vector<int> vcpus;  // Ascending.
+  std::vector<int> nodes;  // Host nodes that its memory is bound to; empty: it
+                           // is not.
+};
+
 struct LibvirtDomain {
   std::string uuid;   // Canonical: 36 characters, lower case.
   std::string name;   // Raw, as libvirt gave it: not label-safe.
@@ -19,6 +26,7 @@ struct LibvirtDomain {
   std::optional<int> vcpus_maximum;
   std::vector<int> pinned_cpus;  // By vCPU: how many host CPUs its configured
                                  // pinning allows. Empty: not known.
+  std::vector<LibvirtCell> cells = {};  // Empty: none, or not known.
 };
 
 // The states of virDomainState, by the names of its enumerators.
