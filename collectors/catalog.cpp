@@ -18,6 +18,8 @@ const std::vector<CatalogEntry>& catalog() {
        make_threads},
       {"density", true, "How densely vCPUs are packed on cores, CPUs, nodes.",
        make_density},
+      {"numa", true, "Whether a VM's memory lies where its vCPUs run.",
+       make_numa},
       {"host", true, "How the host's CPUs spend their time.", make_host},
       {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
        make_libvirt},

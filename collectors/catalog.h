@@ -26,6 +26,7 @@ std::unique_ptr<Collector> make_sched(const CollectorOptions& options);
 std::unique_ptr<Collector> make_runqueue(const CollectorOptions& options);
 std::unique_ptr<Collector> make_threads(const CollectorOptions& options);
 std::unique_ptr<Collector> make_density(const CollectorOptions& options);
+std::unique_ptr<Collector> make_numa(const CollectorOptions& options);
 std::unique_ptr<Collector> make_host(const CollectorOptions& options);
 std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options);
 

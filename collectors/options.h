@@ -13,10 +13,15 @@ struct RunqueueOptions {
   bool culprits = true;   // Who took the time; else the histogram alone.
 };
 
+struct NumaOptions {
+  bool maps = false;  // Read numa_maps of VMs whose huge pages nobody counts.
+};
+
 struct CollectorOptions {
   Roots roots;
   bool ebpf = true;  // Whether eBPF programs may be loaded.
   RunqueueOptions runqueue = {};
+  NumaOptions numa = {};
 };
 
 }  // namespace vcpu

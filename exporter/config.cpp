@@ -222,6 +222,10 @@ std::string assign_runqueue_culprits(Config& config, const Values& values) {
   return assign_switch(config.runqueue.culprits, values.front());
 }
 
+std::string assign_numa_maps(Config& config, const Values& values) {
+  return assign_switch(config.numa.maps, values.front());
+}
+
 std::string assign_user(Config& config, const Values& values) {
   return assign_text(config.user, values.front());
 }
@@ -480,6 +484,10 @@ const std::vector<Setting>& settings() {
       {"runqueue", "culprits", Type::kSwitch, "collector.runqueue.culprits", "",
        "Who took the time that vCPUs waited for (default: yes)",
        assign_runqueue_culprits},
+      {"numa", "maps", Type::kSwitch, "collector.numa.maps", "",
+       "Read where huge pages lie that no hugetlb group counts; keeps "
+       "CAP_SYS_PTRACE (default: no)",
+       assign_numa_maps},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

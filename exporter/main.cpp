@@ -2,6 +2,7 @@
 //
 // Wires everything together; the only place that exits.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <prometheus/registry.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@
 #include "exporter/version.h"
 #include "exporter/web_config.h"
 #include "exporter/web_handler.h"
+#include "exporter/wording.h"
 
 namespace vcpu {
 namespace {
@@ -68,7 +70,7 @@ Scrape make_scrape(const Config& config,
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{config.roots, config.ebpf_enabled,
-                                 config.runqueue};
+                                 config.runqueue, config.numa};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -113,11 +115,35 @@ void start_libvirt(const Config& config, LibvirtCache& libvirt) {
         {{"err", started.error().message()}});
 }
 
+struct Kept {
+  std::vector<Capability> capabilities;
+  std::vector<std::string> collectors;  // That need them.
+};
+
+// What the enabled collectors need for as long as they run.
+Kept to_be_kept(const Config& config) {
+  Kept kept;
+  if (config.numa.maps && enabled_collectors(config).contains("numa")) {
+    kept.capabilities.push_back(CAP_SYS_PTRACE);
+    kept.collectors.emplace_back("numa");
+  }
+  return kept;
+}
+
+void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
+  const std::string line =
+      dropped.kept.empty() ? "No capability is held"
+                           : joined(dropped.kept) + " is kept, for collector " +
+                                 joined(kept.collectors);
+  log(LogLevel::kInfo, line, {{"user", dropped.user}});
+}
+
 int print_once(const Config& config) {
   const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
   auto scrape = make_scrape(config, libvirt, kPatienceOnce);
   scrape.open(enabled_collectors(config));
-  const auto dropped = drop_privileges(config.user);
+  const auto dropped =
+      drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
   start_libvirt(config, *libvirt);
   if (config.libvirt_enabled) libvirt->wait_for_answer(seconds(3));
@@ -209,7 +235,8 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
   auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
-  const auto dropped = drop_privileges(config.user);
+  const auto kept = to_be_kept(config);
+  const auto dropped = drop_privileges(config.user, kept.capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
 
   const auto registry = make_registry();
@@ -228,7 +255,7 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   log(LogLevel::kInfo, "Started vcpu_exporter",
       {{"version", std::string(version())},
        {"revision", std::string(revision())}});
-  log(LogLevel::kInfo, "No capability is held", {{"user", dropped.user}});
+  log_rights(dropped, kept);
   log_listening(config, server.ports());
   const std::string status = "Serving " + config.telemetry_path;
   (void)notify_ready(status);

@@ -23,7 +23,7 @@ auto fixed(const Config& config) {
                   config.roots.proc, config.roots.sys, config.libvirt_enabled,
                   config.libvirt_uri, config.ebpf_enabled,
                   config.runqueue.per_vcpu, config.runqueue.culprits,
-                  config.max_series, config.user);
+                  config.numa.maps, config.max_series, config.user);
 }
 
 }  // namespace

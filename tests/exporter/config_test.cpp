@@ -50,7 +50,8 @@ std::string shown(const Config& c) {
   out << '\n' << static_cast<int>(c.log_level) << ' ';
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
-  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits << '\n';
+  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits;
+  out << c.numa.maps << '\n';
   out << c.max_series << ' ' << c.user << '\n';
   return out.str();
 }
@@ -71,6 +72,7 @@ Config nothing_default() {
   c.ebpf_enabled = false;
   c.runqueue.per_vcpu = true;
   c.runqueue.culprits = false;
+  c.numa.maps = true;
   c.max_series = 5;
   c.user = "someone";
   return c;
@@ -90,6 +92,7 @@ libvirt:
   uri: test:///default
 ebpf: {enabled: false}
 runqueue: {per_vcpu: true, culprits: false}
+numa: {maps: true}
 limit: {series: 5}
 user: someone
 )";
