@@ -22,6 +22,7 @@ constexpr std::string_view kNotYet =
 constexpr std::string_view kRefused =
     "a VM's numa_maps cannot be read; start the exporter as root, or with "
     "CAP_SYS_PTRACE";
+constexpr std::string_view kGarbled = "a VM's numa_maps cannot be understood";
 constexpr std::string_view kTooLong =
     "to read a VM's numa_maps takes too long, it is left alone";
 
@@ -119,13 +120,15 @@ void NumaMapsReader::State::take_in(const Key& process,
   entry.queued = false;
   entry.due = options.now() + options.period;
   entry.left_alone = took > options.longest;
-  const auto huge = text ? parse_huge_numa_maps(*text) : text.error();
+  entry.answer = {};
   if (entry.left_alone) {
-    entry.answer = {{}, kTooLong};
-  } else if (huge) {
-    entry.answer = {*huge, {}};
+    entry.answer.missing_reason = kTooLong;
+  } else if (!text) {
+    entry.answer.missing_reason = kRefused;
+  } else if (const auto huge = parse_huge_numa_maps(*text)) {
+    entry.answer.huge = *huge;
   } else {
-    entry.answer = {{}, kRefused};
+    entry.answer.missing_reason = kGarbled;
   }
 }
 

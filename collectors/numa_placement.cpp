@@ -19,18 +19,16 @@ struct PlacedVcpu {
 
 std::vector<PlacedVcpu> placed_vcpus(const Vm& vm, const Topology& host) {
   std::vector<PlacedVcpu> placed;
-  double ran = 0;
+  bool ran = false;
   for (const Thread& vcpu : vm.vcpus()) {
     const auto node = vcpu.cpu ? host.node(*vcpu.cpu) : std::nullopt;
     if (!node) continue;
-    const double run = vcpu.sched ? static_cast<double>(vcpu.sched->run_ns) : 0;
-    placed.push_back({vcpu.vcpu, *node, run});
-    ran += run;
+    const auto run_ns = vcpu.sched ? vcpu.sched->run_ns : 0;
+    placed.push_back({vcpu.vcpu, *node, static_cast<double>(run_ns)});
+    ran = ran || run_ns > 0;
   }
-  for (PlacedVcpu& vcpu : placed) {
-    vcpu.weight =
-        ran > 0 ? vcpu.weight / ran : 1 / static_cast<double>(placed.size());
-  }
+  if (ran) return placed;
+  for (PlacedVcpu& vcpu : placed) vcpu.weight = 1;
   return placed;
 }
 
@@ -84,10 +82,8 @@ std::optional<double> distance(const Topology& host, int from,
 }
 
 double share_elsewhere(const Shares& shares, int node) {
-  double sum = 0;
-  for (const auto& [other, share] : shares)
-    if (other != node) sum += share;
-  return sum;
+  const auto here = shares.find(node);
+  return here == shares.end() ? 1 : 1 - here->second;
 }
 
 }  // namespace
@@ -98,15 +94,22 @@ std::optional<NumaPlacement> placement_of(const Vm& vm, const Topology& host,
   const bool bound = all_bound(vm, vcpus);
   const auto of_vm = memory == nullptr ? Shares{} : shares_of(*memory);
   if (vcpus.empty() || (!bound && of_vm.empty())) return std::nullopt;
-  NumaPlacement placement{0, 0};
+  // Divided at the end, as parts of 1 need not add up to it.
+  double weights = 0;
+  double elsewhere = 0;
+  double distances = 0;
+  bool all_told = true;
   for (const auto& [index, node, weight] : vcpus) {
     const auto shares =
         bound ? shares_of_cell(*bound_nodes(*vm.libvirt, index), node) : of_vm;
-    placement.misplacement += weight * share_elsewhere(shares, node);
+    weights += weight;
+    elsewhere += weight * share_elsewhere(shares, node);
     const auto far = distance(host, node, shares);
-    if (!far) placement.distance.reset();
-    if (placement.distance) *placement.distance += weight * *far;
+    all_told = all_told && far;
+    distances += weight * far.value_or(0);
   }
+  NumaPlacement placement{elsewhere / weights, std::nullopt};
+  if (all_told) placement.distance = distances / weights;
   return placement;
 }
 

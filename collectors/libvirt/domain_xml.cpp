@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/libvirt/domain_xml.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <pugixml.hpp>
@@ -70,9 +71,10 @@ bool read_binding(pugi::xml_node numatune, Cells& cells) {
 }
 
 bool has_document_type(const pugi::xml_document& document) {
-  for (const auto node : document.children())
-    if (node.type() == pugi::node_doctype) return true;
-  return false;
+  const auto top = document.children();
+  return std::any_of(top.begin(), top.end(), [](pugi::xml_node node) {
+    return node.type() == pugi::node_doctype;
+  });
 }
 
 }  // namespace

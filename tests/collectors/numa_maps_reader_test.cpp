@@ -108,6 +108,13 @@ TEST_F(NumaMapsReaderOf, SaysThatItMayNot) {
               HasSubstr("CAP_SYS_PTRACE"));
 }
 
+TEST_F(NumaMapsReaderOf, SaysThatItDoesNotUnderstand) {
+  ProcTree::write(tree_.proc("100/numa_maps"), "7f00 bind:0 huge N0=1\n");
+  NumaMapsReader reader(tree_.roots(), options());
+  EXPECT_THAT(std::string(read(reader).missing_reason),
+              HasSubstr("cannot be understood"));
+}
+
 TEST_F(NumaMapsReaderOf, TakesAReusedPidForAnother) {
   write(1);
   NumaMapsReader reader(tree_.roots(), options());

@@ -89,6 +89,21 @@ TEST(NumaPlacement, IsZeroAndOneOnOneNode) {
   expect(placement_of(vm_on({0, 1}), one, &memory), 0, 1);
 }
 
+TEST(NumaPlacement, KeepsItsBoundsWhateverIsAddedUp) {
+  for (int vcpus = 1; vcpus < 60; ++vcpus) {
+    Vm vm = vm_on(std::vector<int>(static_cast<std::size_t>(vcpus), 0), 0);
+    for (Thread& thread : vm.threads)
+      thread.sched->run_ns =
+          1 + 1000000007UL * static_cast<unsigned>(thread.vcpu);
+    const auto near = placement(vm, {{0, 333}});
+    EXPECT_EQ(near->misplacement, 0);
+    EXPECT_EQ(near->distance, 1);
+    const auto far = placement(vm, {{1, 333}});
+    EXPECT_EQ(far->misplacement, 1);
+    EXPECT_EQ(far->distance, 3);
+  }
+}
+
 TEST(NumaPlacement, IsUnknownWithoutNodes) {
   const NodeBytes memory{{0, 1}};
   EXPECT_FALSE(placement_of(vm_on({0}), *host_with({{0}}, {}), &memory));
