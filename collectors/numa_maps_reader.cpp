@@ -26,6 +26,8 @@ constexpr std::string_view kGarbled = "a VM's numa_maps cannot be understood";
 constexpr std::string_view kTooLong =
     "to read a VM's numa_maps takes too long, it is left alone";
 
+constexpr int kTooLongInARow = 2;
+
 // Not the time of a wall: to have lost the CPU meanwhile is not the VM's fault.
 std::chrono::nanoseconds cpu_time() {
   timespec time{};
@@ -41,6 +43,7 @@ struct NumaMapsReader::State {
     Answer answer{{}, kNotYet};
     Clock::time_point due;  // Not to be read before.
     bool queued = false;
+    int too_long = 0;  // Reads in a row that were.
     bool left_alone = false;
     bool asked = true;
   };
@@ -119,7 +122,8 @@ void NumaMapsReader::State::take_in(const Key& process,
   Entry& entry = entries[process];
   entry.queued = false;
   entry.due = options.now() + options.period;
-  entry.left_alone = took > options.longest;
+  entry.too_long = took > options.longest ? entry.too_long + 1 : 0;
+  entry.left_alone = entry.too_long >= kTooLongInARow;
   entry.answer = {};
   if (entry.left_alone) {
     entry.answer.missing_reason = kTooLong;

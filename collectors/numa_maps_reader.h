@@ -7,7 +7,8 @@
 // memory meanwhile, which the guest may have to wait for. So a thread of ours
 // reads it, never a scrape: one process after the other, each at most once in
 // `period`, and none again, for as long as it lives, whose walk took more than
-// `longest` of CPU time. Needs CAP_SYS_PTRACE for processes of other users.
+// `longest` of CPU time twice in a row (once may be the doing of a hypervisor
+// below us). Needs CAP_SYS_PTRACE for processes of other users.
 // Thread-safe; a read that hangs holds up no scrape and no destructor.
 #pragma once
 
