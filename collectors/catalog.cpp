@@ -28,6 +28,8 @@ const std::vector<CatalogEntry>& catalog() {
        make_memory},
       {"cgroup", true, "CPU quotas, CPU weights and pressure of VMs and host.",
        make_cgroup},
+      {"numa", true, "Whether a VM's memory lies where its vCPUs run.",
+       make_numa},
       {"host", true, "How the host's CPUs spend their time.", make_host},
       {"guest", true,
        "The steal that this machine suffers where it is itself a VM.",

@@ -27,11 +27,16 @@ struct PerfOptions {
   std::chrono::milliseconds budget{5};       // Of a scrape, for all of it.
 };
 
+struct NumaOptions {
+  bool maps = false;  // Read numa_maps of VMs whose huge pages nobody counts.
+};
+
 struct CollectorOptions {
   Roots roots;
   bool ebpf = true;  // Whether eBPF programs may be loaded.
   RunqueueOptions runqueue = {};
   PerfOptions perf = {};
+  NumaOptions numa = {};
 };
 
 }  // namespace vcpu

@@ -6,6 +6,7 @@
 
 #include "collectors/base/file.h"
 #include "collectors/kernel/cpu_list.h"
+#include "collectors/kernel/node_distance.h"
 
 namespace vcpu {
 namespace {
@@ -33,19 +34,46 @@ int core_of(const std::string& cpu_root, int cpu, const CpuSet& online) {
   return cpu;
 }
 
-Result<std::map<int, int>> read_nodes(const std::string& node_root) {
+std::string node_path(const std::string& node_root, int node) {
+  return node_root + "/node" + std::to_string(node);
+}
+
+Result<std::map<int, int>> read_node_of(const std::string& node_root,
+                                        const std::vector<int>& nodes) {
   std::map<int, int> node_of;
-  const auto nodes = read_cpu_list(node_root + "/online");
-  if (!nodes && is_gone(nodes.error())) return node_of;  // No NUMA.
-  if (!nodes) return nodes.error();
-  for (const int node : *nodes) {
-    const auto cpus =
-        read_cpu_list(node_root + "/node" + std::to_string(node) + "/cpulist");
+  for (const int node : nodes) {
+    const auto cpus = read_cpu_list(node_path(node_root, node) + "/cpulist");
     if (!cpus && is_gone(cpus.error())) continue;
     if (!cpus) return cpus.error();
     for (const int cpu : *cpus) node_of[cpu] = node;
   }
   return node_of;
+}
+
+// A row that does not fit the nodes is left out: a node came or went meanwhile.
+std::map<std::pair<int, int>, int> read_distances(
+    const std::string& node_root, const std::vector<int>& nodes) {
+  std::map<std::pair<int, int>, int> distance;
+  for (const int from : nodes) {
+    const auto text = read_file(node_path(node_root, from) + "/distance");
+    if (!text) continue;
+    const auto row = parse_node_distances(*text);
+    if (!row || row->size() != nodes.size()) continue;
+    for (std::size_t to = 0; to < nodes.size(); ++to)
+      distance[{from, nodes[to]}] = (*row)[to];
+  }
+  return distance;
+}
+
+Result<void> read_nodes(const std::string& node_root, Topology& topology) {
+  const auto nodes = read_cpu_list(node_root + "/online");
+  if (!nodes && is_gone(nodes.error())) return {};  // No NUMA.
+  if (!nodes) return nodes.error();
+  auto node_of = read_node_of(node_root, *nodes);
+  if (!node_of) return node_of.error();
+  topology.node_of = *std::move(node_of);
+  topology.distance = read_distances(node_root, *nodes);
+  return {};
 }
 
 }  // namespace
@@ -80,11 +108,10 @@ Result<Topology> read_topology(const Roots& roots) {
   const std::string cpu_root = roots.sys + "/devices/system/cpu";
   auto online = read_cpu_list(cpu_root + "/online");
   if (!online) return online.error();
-  auto nodes = read_nodes(roots.sys + "/devices/system/node");
-  if (!nodes) return nodes.error();
   Topology topology;
   topology.online = *std::move(online);
-  topology.node_of = *std::move(nodes);
+  const auto nodes = read_nodes(roots.sys + "/devices/system/node", topology);
+  if (!nodes) return nodes.error();
   for (const int cpu : topology.online)
     topology.core_of[cpu] = core_of(cpu_root, cpu, topology.online);
   return topology;

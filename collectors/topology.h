@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "collectors/base/result.h"
@@ -23,6 +24,9 @@ struct Topology {
   CpuSet online;
   std::map<int, int> core_of;  // Logical CPU -> lowest CPU of its core.
   std::map<int, int> node_of;  // Logical CPU -> NUMA node; empty: no NUMA.
+  // From one online node to another, those without CPUs or memory included: the
+  // firmware's distance, at least 1, 10 being local. Empty: it tells none.
+  std::map<std::pair<int, int>, int> distance;
 
   int cores() const;  // Physical cores with a CPU online.
   int cores_of_node(int node) const;

@@ -293,6 +293,10 @@ std::string assign_perf_budget(Config& config, const Values& values) {
   return assign_duration(config.perf.budget, values.front(), "5ms");
 }
 
+std::string assign_numa_maps(Config& config, const Values& values) {
+  return assign_switch(config.numa.maps, values.front());
+}
+
 std::string assign_user(Config& config, const Values& values) {
   return assign_text(config.user, values.front());
 }
@@ -567,6 +571,10 @@ const std::vector<Setting>& settings() {
       {"perf", "budget", Type::kText, "collector.perf.budget", "TIME",
        "What a scrape may spend on events at most (default: 5ms)",
        assign_perf_budget},
+      {"numa", "maps", Type::kSwitch, "collector.numa.maps", "",
+       "Read where huge pages lie that no hugetlb group counts; keeps "
+       "CAP_SYS_PTRACE (default: no)",
+       assign_numa_maps},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

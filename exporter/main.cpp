@@ -2,6 +2,7 @@
 //
 // Wires everything together; the only place that exits.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <prometheus/registry.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -69,7 +70,7 @@ Scrape make_scrape(const Config& config,
       patience);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{config.roots, config.ebpf_enabled,
-                                 config.runqueue, config.perf};
+                                 config.runqueue, config.perf, config.numa};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -127,6 +128,10 @@ Kept to_be_kept(const Config& config) {
     if (!entry.keeps || !enabled.contains(std::string(entry.name))) continue;
     kept.capabilities.push_back(*entry.keeps);
     kept.collectors.emplace_back(entry.name);
+  }
+  if (config.numa.maps && enabled_collectors(config).contains("numa")) {
+    kept.capabilities.push_back(CAP_SYS_PTRACE);
+    kept.collectors.emplace_back("numa");
   }
   return kept;
 }

@@ -39,11 +39,12 @@ rule "parsers do no I/O" \
   "$(system_includes collectors/kernel |
     grep -E ':(fcntl.h|unistd.h|fstream|iostream|filesystem|cstdio)$'
   includes collectors/kernel | grep ':collectors/base/file.h')"
-rule "libvirt's module knows only base and itself" \
-  "$(includes collectors/libvirt | grep -vE ':collectors/(base|libvirt)/')"
+rule "libvirt's module knows only base, itself and the kernel's lists" \
+  "$(includes collectors/libvirt |
+    grep -vE ':collectors/(base/|libvirt/|kernel/cpu_list.h)')"
 rule "no collector knows another, or how the inventory works" \
   "$(for name in $(collector_names); do includes "collectors/$name.cpp"; done 2>&1 |
-    grep -vE ':collectors/(base/|bpf/|kernel/|perf/|catalog.h|collector.h|runqueue.h|snapshot.h|stolen_time.h|topology.h|vm_quota.h)')"
+    grep -vE ':collectors/(base/|bpf/|kernel/|perf/|catalog.h|collector.h|numa_maps_reader.h|numa_placement.h|runqueue.h|snapshot.h|stolen_time.h|topology.h|vm_quota.h)')"
 
 only_in() { # only_in HEADER FILE...: nobody else may include it.
   local header=$1
@@ -64,12 +65,15 @@ only_in perfmon/ collectors/perf/pfm_events.cpp
 rule "only one asks the kernel for perf events" \
   "$(grep -Rl 'SYS_perf_event_open' collectors exporter |
     grep -vx 'collectors/perf/perf_event_source.cpp')"
+only_in pugixml.hpp collectors/libvirt/domain_xml.cpp
 rule "only collectors/libvirt may include libvirt" \
   "$(system_includes collectors exporter | grep ':libvirt/' |
     grep -v '^collectors/libvirt/')"
 
-rule "no file that takes a guest's mmap_lock is named, cmdline but once" \
-  "$(grep -RnE '"[^"]*(numa_maps|smaps|/maps|environ)[^"]*"' collectors --include='*.cpp'
+rule "no file that takes a guest's mmap_lock is named, cmdline and numa_maps but once" \
+  "$(grep -RnE '"[^"]*(smaps|/maps|environ)[^"]*"' collectors --include='*.cpp'
+  grep -RlE '"[^"]*/numa_maps"' collectors --include='*.cpp' |
+    grep -v '^collectors/numa_maps_reader.cpp$'
   grep -RlE '"[^"]*/cmdline"' collectors --include='*.cpp' |
     grep -v '^collectors/inventory/command_lines.cpp$')"
 rule "only main exits" \

@@ -35,4 +35,8 @@ struct ProcessMemory {
 
 Result<ProcessMemory> parse_process_memory(std::string_view text);
 
+// What a process has of huge pages (hugetlb), "HugetlbPages:	  2048 kB";
+// empty where the kernel does not say.
+std::optional<std::uint64_t> hugetlb_bytes(std::string_view status);
+
 }  // namespace vcpu

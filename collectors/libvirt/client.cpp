@@ -12,7 +12,9 @@
 #include <bit>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "collectors/libvirt/backoff.h"
+#include "collectors/libvirt/domain_xml.h"
 #include "collectors/libvirt/library.h"
 
 namespace vcpu {
@@ -33,6 +36,8 @@ constexpr milliseconds kLongestDelay{15000};
 constexpr int kKeepAliveSeconds = 5;
 constexpr unsigned kKeepAliveMisses = 3;
 constexpr int kMinCpusInMap = 1024;
+constexpr int kXmlsPerRound = 128;
+constexpr std::uint64_t kXmlRounds = 60;  // Until it is asked for again.
 
 // CPU numbers may have holes, so a map is wider than the number of CPUs.
 int cpus_in_map() {
@@ -132,6 +137,7 @@ class LibvirtClient::Session {
       return std::nullopt;
     }
     std::vector<LibvirtDomain> domains;
+    begin_round();
     for (int i = 0; i < count; ++i) {
       if (auto domain = describe(records[i])) {
         domains.push_back(*std::move(domain));
@@ -159,6 +165,7 @@ class LibvirtClient::Session {
     domain.pinned_cpus =
         pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
     set_memory(record->dom, domain);
+    domain.cells = cells(record->dom, domain.uuid);
     return domain;
   }
 
@@ -170,6 +177,32 @@ class LibvirtClient::Session {
     if (api_->info(domain, &info) < 0) return;
     described.memory_max_bytes = info.maxMem * kBytesPerKib;
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
+  }
+
+  void begin_round() {
+    std::erase_if(
+        cells_, [&](const auto& known) { return known.second.seen < round_; });
+    ++round_;
+    xmls_left_ = kXmlsPerRound;
+  }
+
+  // From the XML, which is long, so it is not asked for each time.
+  std::vector<LibvirtCell> cells(virDomainPtr domain, const std::string& uuid) {
+    auto& known = cells_[uuid];
+    known.seen = round_;
+    const auto id = static_cast<int>(api_->id(domain));
+    const bool same = known.asked != 0 && known.id == id;
+    if (same && round_ < known.asked + kXmlRounds) return known.cells;
+    if (!same) known = {id, round_, 0, {}};
+    if (xmls_left_ == 0) return known.cells;
+    --xmls_left_;
+    known.asked = round_;
+    known.cells.clear();
+    if (char* const xml = api_->xml(domain, 0); xml != nullptr) {
+      if (auto parsed = parse_numa_cells(xml)) known.cells = *std::move(parsed);
+      std::free(xml);
+    }
+    return known.cells;
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
@@ -196,10 +229,20 @@ class LibvirtClient::Session {
     return counts;
   }
 
+  struct KnownCells {
+    int id = -1;              // Of this run of the domain.
+    std::uint64_t seen = 0;   // Rounds.
+    std::uint64_t asked = 0;  // 0: never.
+    std::vector<LibvirtCell> cells;
+  };
+
   std::string uri_;
   std::string library_;
   std::optional<LibvirtLibrary> api_;
   virConnectPtr connection_ = nullptr;
+  std::map<std::string, KnownCells> cells_;  // By uuid.
+  std::uint64_t round_ = 0;
+  int xmls_left_ = 0;
   std::string reason_;
   Clock::time_point next_try_;
   Backoff backoff_{kShortestDelay, kLongestDelay,

@@ -5,9 +5,11 @@
 //
 // Per question: one virConnectGetAllDomainStats of the state group, and for
 // each domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
-// virDomainGetInfo once. None of them asks a QEMU. Still each may block for
-// ever (a stopped daemon): whoever calls must be someone that can be killed.
-// One thread; one client per process, as libvirt's event loop is the process's.
+// virDomainGetInfo once; of domains that are new, and of each one every 60
+// questions, virDomainGetXMLDesc as well, for at most 128 domains per question.
+// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
+// whoever calls must be someone that can be killed. One thread; one client per
+// process, as libvirt's event loop is the process's.
 #pragma once
 
 #include <memory>

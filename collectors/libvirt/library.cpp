@@ -56,6 +56,8 @@ Result<LibvirtLibrary> load_libvirt(const std::string& file) {
   symbols.find("virDomainGetInfo", api.info);
   symbols.find("virDomainGetVcpusFlags", api.vcpus);
   symbols.find("virDomainGetVcpuPinInfo", api.vcpu_pins);
+  symbols.find("virDomainGetID", api.id);
+  symbols.find("virDomainGetXMLDesc", api.xml);
   if (!symbols.missing().empty()) {
     return unusable(file + " is too old: it has no " + symbols.missing());
   }

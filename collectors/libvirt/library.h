@@ -33,6 +33,8 @@ struct LibvirtLibrary {
   decltype(&virDomainGetInfo) info = nullptr;
   decltype(&virDomainGetVcpusFlags) vcpus = nullptr;
   decltype(&virDomainGetVcpuPinInfo) vcpu_pins = nullptr;
+  decltype(&virDomainGetID) id = nullptr;
+  decltype(&virDomainGetXMLDesc) xml = nullptr;
 };
 
 // The error's context alone is a sentence for a person.

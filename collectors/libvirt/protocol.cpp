@@ -63,11 +63,34 @@ std::size_t state_index(std::string_view state) {
   return static_cast<std::size_t>(found - kLibvirtStates.begin());
 }
 
-bool sendable(const std::vector<int>& pinned_cpus) {
-  return pinned_cpus.size() <= kMaxFrameVcpus &&
-         std::all_of(pinned_cpus.begin(), pinned_cpus.end(), [](int cpus) {
-           return cpus >= 0 && std::cmp_less_equal(cpus, kMaxFrameCpus);
+bool sendable(const std::vector<int>& numbers, std::uint32_t most_numbers,
+              std::uint32_t most) {
+  return numbers.size() <= most_numbers &&
+         std::all_of(numbers.begin(), numbers.end(), [&](int number) {
+           return number >= 0 && std::cmp_less_equal(number, most);
          });
+}
+
+void put_numbers(std::string& out, const std::vector<int>& numbers) {
+  put_u32(out, static_cast<std::uint32_t>(numbers.size()));
+  for (const int number : numbers)
+    put_u32(out, static_cast<std::uint32_t>(number));
+}
+
+bool sendable(const std::vector<LibvirtCell>& cells) {
+  return cells.size() <= kMaxFrameNodes &&
+         std::all_of(cells.begin(), cells.end(), [](const LibvirtCell& cell) {
+           return sendable(cell.vcpus, kMaxFrameVcpus, kMaxFrameVcpus) &&
+                  sendable(cell.nodes, kMaxFrameNodes, kMaxFrameNodes);
+         });
+}
+
+void put_cells(std::string& out, const std::vector<LibvirtCell>& cells) {
+  put_u32(out, static_cast<std::uint32_t>(cells.size()));
+  for (const LibvirtCell& cell : cells) {
+    put_numbers(out, cell.vcpus);
+    put_numbers(out, cell.nodes);
+  }
 }
 
 std::string encode_domain(const LibvirtDomain& domain) {
@@ -79,14 +102,10 @@ std::string encode_domain(const LibvirtDomain& domain) {
   put_count(out, domain.vcpus_maximum);
   put_memory(out, domain.memory_max_bytes);
   put_memory(out, domain.memory_balloon_bytes);
-  if (!sendable(domain.pinned_cpus)) {
-    put_u32(out, 0);
-    return out;
-  }
-  put_u32(out, static_cast<std::uint32_t>(domain.pinned_cpus.size()));
-  for (const int cpus : domain.pinned_cpus) {
-    put_u32(out, static_cast<std::uint32_t>(cpus));
-  }
+  const bool pins = sendable(domain.pinned_cpus, kMaxFrameVcpus, kMaxFrameCpus);
+  put_numbers(out, pins ? domain.pinned_cpus : std::vector<int>{});
+  const bool cells = sendable(domain.cells);
+  put_cells(out, cells ? domain.cells : std::vector<LibvirtCell>{});
   return out;
 }
 
@@ -134,6 +153,14 @@ class Reader {
     return bytes;
   }
 
+  std::vector<int> numbers(std::uint32_t most_numbers, std::uint32_t most) {
+    std::vector<int> all;
+    const auto count = number(most_numbers);
+    for (std::uint32_t i = 0; i < count && !failed_; ++i)
+      all.push_back(static_cast<int>(number(most)));
+    return all;
+  }
+
   void fail() { failed_ = true; }
 
  private:
@@ -166,10 +193,12 @@ LibvirtDomain decode_domain(Reader& reader) {
   domain.vcpus_maximum = reader.count();
   domain.memory_max_bytes = reader.memory();
   domain.memory_balloon_bytes = reader.memory();
-  const auto pinnings = reader.number(kMaxFrameVcpus);
-  for (std::uint32_t i = 0; i < pinnings && !reader.failed(); ++i) {
-    domain.pinned_cpus.push_back(
-        static_cast<int>(reader.number(kMaxFrameCpus)));
+  domain.pinned_cpus = reader.numbers(kMaxFrameVcpus, kMaxFrameCpus);
+  const auto cells = reader.number(kMaxFrameNodes);
+  for (std::uint32_t i = 0; i < cells && !reader.failed(); ++i) {
+    LibvirtCell& cell = domain.cells.emplace_back();
+    cell.vcpus = reader.numbers(kMaxFrameVcpus, kMaxFrameVcpus);
+    cell.nodes = reader.numbers(kMaxFrameNodes, kMaxFrameNodes);
   }
   return domain;
 }

@@ -10,7 +10,9 @@
 //   uuid (text), name (text), state (1 byte, index into kLibvirtStates),
 //   vcpus_current, vcpus_maximum (0xffffffff: not known),
 //   memory_max_bytes, memory_balloon_bytes (64 bits; all ones: not known),
-//   number of pinnings, the pinnings
+//   number of pinnings, the pinnings,
+//   number of guest NUMA cells, then for each
+//     number of vCPUs, the vCPUs, number of host nodes, the nodes
 //
 // Pure: no descriptor, no clock. The decoder trusts nothing: whatever the
 // bytes, the outcome is frames or an Error, and memory stays below
@@ -40,6 +42,8 @@ inline constexpr std::uint32_t kMaxFrameDomains = 16384;
 inline constexpr std::uint32_t kMaxFrameVcpus = 16384;  // libvirt's own limit.
 inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
 inline constexpr std::uint64_t kMaxFrameMemory = std::uint64_t{1} << 56;
+inline constexpr std::uint32_t kMaxFrameNodes = 1024;  // Linux's own limit; of
+                                                       // guest cells as well.
 
 // Always something the decoder accepts: texts are cut at kMaxFrameText, a count
 // out of range becomes "not known", and domains beyond what a frame may hold,

@@ -12,6 +12,13 @@
 
 namespace vcpu {
 
+// A guest NUMA cell: what the guest takes for a node.
+struct LibvirtCell {
+  std::vector<int> vcpus;  // Ascending.
+  std::vector<int> nodes;  // Host nodes that its memory is bound to; empty: it
+                           // is not.
+};
+
 struct LibvirtDomain {
   std::string uuid;   // Canonical: 36 characters, lower case.
   std::string name;   // Raw, as libvirt gave it: not label-safe.
@@ -23,6 +30,7 @@ struct LibvirtDomain {
   std::optional<std::uint64_t> memory_max_bytes = {};      // With all DIMMs.
   std::optional<std::uint64_t> memory_balloon_bytes = {};  // What the balloon
                                                            // leaves of it.
+  std::vector<LibvirtCell> cells = {};  // Empty: none, or not known.
 };
 
 // The states of virDomainState, by the names of its enumerators.

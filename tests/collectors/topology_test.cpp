@@ -14,6 +14,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Pair;
+using testing::SizeIs;
 
 TEST(Topology, CountsSiblingsAsOneCore) {
   ProcTree tree;
@@ -38,6 +40,38 @@ TEST(Topology, KnowsTheNodeOfACpu) {
   EXPECT_EQ(host.node(3), 1);
   EXPECT_EQ(host.node(9), std::nullopt);
   EXPECT_EQ(host.cores_of_node(1), 2);
+}
+
+TEST(Topology, KnowsTheDistancesOfNodesWithoutCpusToo) {
+  ProcTree tree;
+  tree.node(0, "0-1").node(1, "").distance(0, "10 24").distance(1, "24 10");
+  const auto host = *read_topology(tree.roots());
+  EXPECT_THAT(host.nodes(), ElementsAre(0));
+  EXPECT_THAT(host.distance,
+              ElementsAre(Pair(Pair(0, 0), 10), Pair(Pair(0, 1), 24),
+                          Pair(Pair(1, 0), 24), Pair(Pair(1, 1), 10)));
+}
+
+TEST(Topology, CountsDistancesByTheNodesThatAreOnline) {
+  ProcTree tree;
+  tree.node(0, "0").node(1, "").node(2, "1");
+  ProcTree::write(tree.roots().sys + "/devices/system/node/online", "0,2\n");
+  tree.distance(0, "10 20").distance(1, "15 10").distance(2, "20 10");
+  const auto host = *read_topology(tree.roots());
+  EXPECT_THAT(host.distance,
+              ElementsAre(Pair(Pair(0, 0), 10), Pair(Pair(0, 2), 20),
+                          Pair(Pair(2, 0), 20), Pair(Pair(2, 2), 10)));
+}
+
+TEST(Topology, IsWithoutTheDistancesThatCannotBeUnderstood) {
+  ProcTree tree;
+  tree.node(0, "0").node(1, "1").distance(0, "10 20").distance(1, "20");
+  EXPECT_THAT(read_topology(tree.roots())->distance, SizeIs(2));
+  tree.distance(0, "10 far");
+  const auto host = read_topology(tree.roots());
+  ASSERT_TRUE(host);
+  EXPECT_THAT(host->distance, IsEmpty());
+  EXPECT_EQ(host->node(1), 1);
 }
 
 TEST(Topology, LeavesOutANodeWithoutCpus) {

@@ -53,7 +53,8 @@ std::string shown(const Config& c) {
   out << '\n' << static_cast<int>(c.log_level) << ' ';
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
-  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits << '\n';
+  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits;
+  out << c.numa.maps << '\n';
   for (const auto& event : c.perf.events) out << event << ' ';
   out << c.perf.max_descriptors << ' ' << c.perf.window.count() << ' ';
   out << c.perf.budget.count() << '\n';
@@ -81,6 +82,7 @@ Config nothing_default() {
             9,
             std::chrono::minutes(1),
             std::chrono::milliseconds(50)};
+  c.numa.maps = true;
   c.max_series = 5;
   c.user = "someone";
   return c;
@@ -105,6 +107,7 @@ perf:
   max_descriptors: 9
   window: 1m
   budget: 50ms
+numa: {maps: true}
 limit: {series: 5}
 user: someone
 )";

@@ -144,6 +144,16 @@ void build_host(ProcTree& tree) {
   build_cgroups(tree);
 }
 
+// Distances of the nodes, and the group of "web" with its memory.
+void place_memory(ProcTree& tree) {
+  tree.distance(0, "10 21").distance(1, "21 10");
+  const std::string group = "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
+  ProcTree::write(tree.proc("1000/cgroup"),
+                  "0::" + group + "/libvirt/emulator\n");
+  ProcTree::write(tree.roots().sys + "/fs/cgroup" + group + "/memory.numa_stat",
+                  "anon N0=3221225472 N1=1073741824\nshmem N0=0 N1=0\n");
+}
+
 // What the other threads of "web" got since.
 void run_on(ProcTree& tree) {
   tree.process(1000, "qemu-system-x86", qemu_argv("web", kWeb),
@@ -188,6 +198,7 @@ class GoldenHost {
     // What threads other than vCPUs get is counted from the first scrape on.
     scrape.run(wanted, [](const Part&) {});
     run_on(tree_);
+    place_memory(tree_);
     std::vector<Part> parts;
     scrape.run(wanted, [&](Part part) { parts.push_back(std::move(part)); });
     for (const Part& part : parts) {

@@ -133,5 +133,17 @@ TEST(ProcessMemory, IsMalformedWhereALineIsNoAmount) {
   }
 }
 
+TEST(HugetlbBytes, AreThoseOfTheProcess) {
+  EXPECT_EQ(hugetlb_bytes("VmRSS:\t 8 kB\nHugetlbPages:\t   4096 kB\n"),
+            4096U * 1024U);
+  EXPECT_EQ(hugetlb_bytes("HugetlbPages:\t       0 kB\n"), 0U);
+}
+
+TEST(HugetlbBytes, AreEmptyWhereTheKernelDoesNotSay) {
+  for (const auto* text :
+       {"", "HugetlbPages:\n", "HugetlbPages:\t4\n", "HugetlbPages:\tx kB\n"})
+    EXPECT_FALSE(hugetlb_bytes(text)) << text;
+}
+
 }  // namespace
 }  // namespace vcpu

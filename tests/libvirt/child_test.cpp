@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -154,6 +155,49 @@ TEST(LibvirtChild, TellsWhatLibvirtSays) {
     EXPECT_EQ(domain.pinned_cpus[0], domain.pinned_cpus[1]);
     EXPECT_EQ(domain.memory_max_bytes, std::uint64_t{8} << 30U);
     EXPECT_EQ(domain.memory_balloon_bytes, std::uint64_t{2} << 30U);
+  }
+}
+
+// A file that the driver inside the library takes its domains from.
+class DriverFile {
+ public:
+  explicit DriverFile(const std::string& domain)
+      : path_(testing::TempDir() + "child_test." + std::to_string(::getpid()) +
+              ".xml") {
+    std::ofstream(path_) << "<node><domain type='test'><name>cells</name>"
+                            "<uuid>6695eb01-f6a4-8304-79aa-97f2502e1940</uuid>"
+                            "<memory>1048576</memory><vcpu>4</vcpu>"
+                            "<os><type>hvm</type></os>"
+                         << domain << "</domain></node>";
+  }
+  DriverFile(const DriverFile&) = delete;
+  DriverFile& operator=(const DriverFile&) = delete;
+  ~DriverFile() { std::remove(path_.c_str()); }
+  std::string uri() const { return "test://" + path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(LibvirtChild, TellsGuestCellsAndTheirNodes) {
+  const DriverFile file(
+      "<numatune><memory mode='strict' nodeset='0-1'/>"
+      "<memnode cellid='1' mode='strict' nodeset='1'/></numatune>"
+      "<cpu><numa><cell id='0' cpus='0-2' memory='524288'/>"
+      "<cell id='1' cpus='3' memory='524288'/></numa></cpu>");
+  RunningChild child(file.uri());
+  const auto frames = child.frames(3);
+  ASSERT_EQ(frames.size(), 3U);
+  if (no_library(frames[0].reason)) GTEST_SKIP() << frames[0].reason;
+  for (const LibvirtFrame& frame : frames) {
+    ASSERT_TRUE(frame.up) << frame.reason;
+    ASSERT_EQ(frame.domains.size(), 1U);
+    const auto& cells = frame.domains.front().cells;
+    ASSERT_EQ(cells.size(), 2U);
+    EXPECT_EQ(cells[0].vcpus, (std::vector<int>{0, 1, 2}));
+    EXPECT_EQ(cells[0].nodes, (std::vector<int>{0, 1}));
+    EXPECT_EQ(cells[1].vcpus, (std::vector<int>{3}));
+    EXPECT_EQ(cells[1].nodes, (std::vector<int>{1}));
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 const std::string kUuid = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 
 LibvirtFrame two_domains() {
-  return {
+  LibvirtFrame frame{
       true,
       "",
       {{kUuid,
@@ -24,6 +24,8 @@ LibvirtFrame two_domains() {
         std::uint64_t{6} << 40U,
         5'000'000'001},
        {"00000000-0000-0000-0000-0000000000ff", "", "crashed", {}, {}, {}}}};
+  frame.domains[0].cells = {{{0, 1}, {1}}, {{2, 3}, {}}};
+  return frame;
 }
 
 std::string u32(std::uint32_t value) {
@@ -82,6 +84,11 @@ TEST(LibvirtProtocol, AFrameSurvivesTheTrip) {
               sent.domains[i].memory_max_bytes);
     EXPECT_EQ(got.domains[i].memory_balloon_bytes,
               sent.domains[i].memory_balloon_bytes);
+    ASSERT_EQ(got.domains[i].cells.size(), sent.domains[i].cells.size());
+    for (std::size_t c = 0; c < sent.domains[i].cells.size(); ++c) {
+      EXPECT_EQ(got.domains[i].cells[c].vcpus, sent.domains[i].cells[c].vcpus);
+      EXPECT_EQ(got.domains[i].cells[c].nodes, sent.domains[i].cells[c].nodes);
+    }
   }
 }
 
@@ -144,7 +151,7 @@ TEST(LibvirtProtocol, EveryFieldHasItsBounds) {
   const auto tail = [](char state, std::uint32_t vcpus, std::uint32_t pins,
                        std::uint64_t memory = 7) {
     return std::string(1, state) + u32(vcpus) + u32(4) + u64(memory) +
-           u64(memory) + u32(1) + u32(pins);
+           u64(memory) + u32(1) + u32(pins) + u32(0);
   };
   EXPECT_TRUE(accepted(framed(body_with(kUuid, tail(7, 4, kMaxFrameCpus)))));
   EXPECT_TRUE(refused(framed(body_with(kUuid, tail(8, 4, 1)))));
@@ -165,10 +172,42 @@ TEST(LibvirtProtocol, TheNumberOfPinningsHasItsBound) {
     std::string tail = std::string(1, '\1') + u32(1) + u32(1) + u64(1) +
                        u64(1) + u32(pinnings);
     for (std::uint32_t i = 0; i < pinnings; ++i) tail += u32(1);
-    return framed(body_with(kUuid, tail));
+    return framed(body_with(kUuid, tail + u32(0)));
   };
   EXPECT_TRUE(accepted(with(kMaxFrameVcpus)));
   EXPECT_TRUE(refused(with(kMaxFrameVcpus + 1)));
+}
+
+TEST(LibvirtProtocol, CellsHaveTheirBounds) {
+  const auto with = [](const std::string& cells) {
+    return framed(body_with(
+        kUuid, std::string(1, '\1') + u32(1) + u32(1) + u32(0) + cells));
+  };
+  const auto cell = [](std::uint32_t vcpu, std::uint32_t node) {
+    return u32(1) + u32(vcpu) + u32(1) + u32(node);
+  };
+  EXPECT_TRUE(accepted(with(u32(1) + cell(kMaxFrameVcpus, kMaxFrameNodes))));
+  EXPECT_TRUE(refused(with(u32(1) + cell(kMaxFrameVcpus + 1, 0))));
+  EXPECT_TRUE(refused(with(u32(1) + cell(0, kMaxFrameNodes + 1))));
+  EXPECT_TRUE(refused(with(u32(2) + cell(0, 0))));
+  std::string many;
+  for (std::uint32_t i = 0; i < kMaxFrameNodes; ++i) many += u32(0) + u32(0);
+  EXPECT_TRUE(accepted(with(u32(kMaxFrameNodes) + many)));
+  many += u32(0) + u32(0);
+  EXPECT_TRUE(refused(with(u32(kMaxFrameNodes + 1) + many)));
+}
+
+TEST(LibvirtProtocol, CellsThatCannotBeSaidAreNotKnown) {
+  for (const LibvirtCell& cell :
+       {LibvirtCell{{-1}, {}}, LibvirtCell{{}, {-1}}, LibvirtCell{{}, {1025}},
+        LibvirtCell{{16385}, {}}, LibvirtCell{std::vector<int>(16385, 1), {}},
+        LibvirtCell{{}, std::vector<int>(1025, 1)}}) {
+    LibvirtFrame sent{true, "", {{kUuid, "n", "running", 1, 1, {}}}};
+    sent.domains[0].cells = {cell};
+    const auto got = there_and_back(sent);
+    ASSERT_EQ(got.domains.size(), 1U);
+    EXPECT_TRUE(got.domains[0].cells.empty());
+  }
 }
 
 TEST(LibvirtProtocol, AHugeLengthIsRefusedBeforeTheBodyComes) {

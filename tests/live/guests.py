@@ -64,9 +64,11 @@ def make_initrd(directory):
 class Guest:
     """What a guest is made of; whether it runs is libvirt's (or the plain QEMU's) affair."""
 
-    def __init__(self, name, directory, kernel_image, initrd, vcpus=2, maximum_vcpus=None, spins=True, uuid_text=None):
+    def __init__(self, name, directory, kernel_image, initrd, vcpus=2, maximum_vcpus=None, spins=True, uuid_text=None,
+                 more_xml=""):
         self.name = name
         self.uuid = uuid_text or str(uuid.uuid4())
+        self.more_xml = more_xml
         self.vcpus = vcpus
         self.maximum_vcpus = maximum_vcpus or vcpus
         self.kernel = kernel_image
@@ -89,7 +91,7 @@ class Guest:
     <initrd>{self.initrd}</initrd>
     <cmdline>{self.kernel_arguments}</cmdline>
   </os>
-  <features><acpi/></features>
+  <features><acpi/></features>{self.more_xml}
   <devices>
     <emulator>{QEMU}</emulator>
     <serial type='file'><source path='{self.serial_log}'/></serial>

@@ -69,3 +69,10 @@ def cpu_wait_ns(pid):
         except (FileNotFoundError, ProcessLookupError):
             continue
     return total
+
+
+def anonymous_and_shared_bytes(pid):
+    """What a process has in memory that is not the page cache of a file, huge pages aside."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        kilobytes = dict(line.split(":") for line in status if line.startswith("Rss"))
+    return sum(int(kilobytes[kind].split()[0]) for kind in ("RssAnon", "RssShmem")) * 1024

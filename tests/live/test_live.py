@@ -3,7 +3,10 @@
 import atexit
 import os
 import re
+import select
 import signal
+import struct
+import subprocess
 import sys
 import time
 import traceback
@@ -16,6 +19,13 @@ from processes import Daemon, process_state, wait_for
 LAB = None
 PLAIN = COMMA = QUOTED = None  # Three guests that spin, with names as users choose them.
 SCRAPE_LIMIT_SECONDS = 0.1
+TWO_BOUND_CELLS = """
+  <cpu mode='maximum'><numa>
+    <cell id='0' cpus='0' memory='64' unit='MiB'/><cell id='1' cpus='1' memory='64' unit='MiB'/>
+  </numa></cpu>
+  <numatune>
+    <memory mode='strict' nodeset='0'/><memnode cellid='0' mode='strict' nodeset='0'/>
+  </numatune>"""
 
 
 def setUpModule():
@@ -346,6 +356,37 @@ class Live(unittest.TestCase):
             # What it took stays counted.
             self.assertGreaterEqual(LAB.scrape().value("vcpu_domain_throttled_seconds_total", domain=guest.name), told)
         self.assertEqual([], watch.problems[:5])
+
+
+    def test_9_memory_and_numa_cells_are_told_of_a_stopped_qemu_too(self):
+        guest = LAB.guest("live-cells", spins=False, more_xml=TWO_BOUND_CELLS)
+        LAB.create(guest)
+        self.addCleanup(LAB.destroy, guest)
+        pid = LAB.pid(guest)
+
+        def memory_agrees():
+            told = LAB.scrape().value("vcpu_domain_memory_bytes", domain=guest.name, numa_node="0")
+            truth = kernel_truth.anonymous_and_shared_bytes(pid)
+            return told and abs(told - truth) < 0.05 * truth
+
+        wait_for(memory_agrees, 20, "the guest's memory to be what its process has")
+        page = LAB.scrape()
+        self.assertEqual(0, page.value("vcpu_domain_numa_misplacement_ratio", domain=guest.name))
+        self.assertEqual(1, page.value("vcpu_domain_numa_distance_ratio", domain=guest.name))
+
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(pid, signal.SIGCONT))
+        wait_for(lambda: process_state(pid) == "T", 5, "the QEMU to stop")
+        # A child that knows nothing yet asks for the XML of all domains, and is not held up by the stopped one.
+        child = subprocess.Popen([sys.argv[1], "--internal.libvirt-child=1,1000", "--libvirt.uri=qemu:///system"],
+                                 stdout=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.kill)
+        self.assertTrue(select.select([child.stdout], [], [], 10)[0], "no answer for 10 s")
+        frame = os.read(child.stdout.fileno(), 1 << 20)
+        # As protocol.h has it: two cells, vCPU 0 in one and vCPU 1 in the other, both bound to node 0.
+        self.assertIn(struct.pack("<9I", 2, 1, 0, 1, 0, 1, 1, 1, 0), frame)
 
 
 def interrupt(*_):

@@ -71,8 +71,8 @@ class Pages(Http):
             self.assertEqual((answer.status, answer.text), (200, "OK\n"))
 
     def test_collect_and_exclude_choose_the_collectors(self):
-        self.assertEqual(self.enabled,
-                         {"inventory", "domain", "sched", "runqueue", "density", "memory", "host", "libvirt"})
+        self.assertEqual(self.enabled, {"inventory", "domain", "sched", "runqueue", "density", "memory", "numa", "host",
+                                        "libvirt"})
         for query, expected in (("collect[]=host", {"inventory", "host"}),
                                 ("collect[]=host&collect[]=sched&collect[]=host", {"inventory", "host", "sched"}),
                                 ("collect%5B%5D=%68ost", {"inventory", "host"}),

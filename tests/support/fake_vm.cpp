@@ -67,6 +67,11 @@ FakeVm::~FakeVm() {
   ::fclose(from_);
 }
 
+void FakeVm::allocate(const std::string& kind, int node, int mebibytes) {
+  obey("allocate " + kind + " " + std::to_string(node) + " " +
+       std::to_string(mebibytes));
+}
+
 void FakeVm::kill() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);

@@ -33,6 +33,8 @@ class FakeVm {
 
   void add(const std::string& thread);
   void remove(const std::string& thread);
+  // Of a kind that fake_vmm.cpp knows, on a NUMA node.
+  void allocate(const std::string& kind, int node, int mebibytes);
   void kill();  // SIGKILL, and reaped.
 
   pid_t pid() const { return pid_; }

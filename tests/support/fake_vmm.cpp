@@ -11,17 +11,25 @@
 //                "NAME<tab>TID<tab>WALL_NS<tab>CPU_NS" each, and "done"
 //   add NAME     one more thread; prints "done"
 //   remove NAME  ends that thread; prints "done"
+//   allocate KIND NODE MIB
+//                memory bound to that NUMA node, written to: anon, shared,
+//                locked (anonymous, too) or huge (pages of 2 MiB); prints
+//                "done" or what went wrong
 //
 // WALL_NS counts from the moment the thread was told to run until it stopped,
 // while it never slept: WALL_NS - CPU_NS is what it waited for a CPU.
+#include <linux/mempolicy.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <iostream>
 #include <list>
@@ -134,6 +142,27 @@ class Vmm {
   std::list<Worker> workers_;
 };
 
+// Kept until the process ends. Returns what went wrong.
+std::string allocate(const std::string& arguments) {
+  std::istringstream words(arguments);
+  std::string kind;
+  unsigned node = 0;
+  std::size_t mebibytes = 0;
+  if (!(words >> kind >> node >> mebibytes) || node >= 64) return "usage";
+  const int sharing = kind == "shared" ? MAP_SHARED : MAP_PRIVATE;
+  const int pages = kind == "huge" ? MAP_HUGETLB : 0;
+  const std::size_t bytes = mebibytes << 20;
+  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                            sharing | MAP_ANONYMOUS | pages, -1, 0);
+  if (memory == MAP_FAILED) return std::strerror(errno);
+  const std::uint64_t nodes = 1UL << node;
+  if (syscall(SYS_mbind, memory, bytes, MPOL_BIND, &nodes, 65, 0) != 0 ||
+      (kind == "locked" && mlock(memory, bytes) != 0))
+    return std::strerror(errno);
+  std::memset(memory, 1, bytes);
+  return "done";
+}
+
 }  // namespace
 
 int main(int /*argc*/, char** argv) {
@@ -152,6 +181,7 @@ int main(int /*argc*/, char** argv) {
     if (command == "spin") vmm.spin(std::stoll(argument));
     if (command == "add") vmm.add(argument);
     if (command == "remove") vmm.remove(argument);
-    std::cout << "done" << std::endl;
+    std::cout << (command == "allocate" ? allocate(argument) : "done")
+              << std::endl;
   }
 }

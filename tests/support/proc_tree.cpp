@@ -96,6 +96,13 @@ ProcTree& ProcTree::node(int node, const std::string& cpus) {
   return *this;
 }
 
+ProcTree& ProcTree::distance(int node, const std::string& row) {
+  write(root_ + "/sys/devices/system/node/node" + std::to_string(node) +
+            "/distance",
+        row + "\n");
+  return *this;
+}
+
 ProcTree& ProcTree::stat(const std::string& text) {
   write(proc("stat"), text);
   return *this;

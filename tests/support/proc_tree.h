@@ -61,7 +61,8 @@ class ProcTree {
   ProcTree& cpus(const std::string& online);
   ProcTree& core(const std::vector<int>& siblings);
   ProcTree& node(int node, const std::string& cpus);
-  ProcTree& stat(const std::string& text);  // /proc/stat
+  ProcTree& distance(int node, const std::string& row);  // "10 20"
+  ProcTree& stat(const std::string& text);               // /proc/stat
 
   // A process and its main thread.
   Process process(pid_t pid, const std::string& comm,

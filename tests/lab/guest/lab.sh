@@ -42,3 +42,33 @@ vcpu_schedstats() { # vcpu_schedstats NAME...: "NAME VCPU RUN_NS WAIT_NS DISPATC
     done
   done
 }
+
+start_fake_vm() { # start_fake_vm NAME CPUS COMMAND...: a fake_vmm with two vCPU threads on these CPUs, alone in a group.
+  # Returns when it has done what it was told (see fake_vmm.cpp) and its threads have run; ends with the step.
+  local name=$1 cpus=$2 group=/sys/fs/cgroup/$1
+  shift 2
+  mkdir "$group"
+  mkdir -p /run/fake
+  ln -sf /usr/bin/fake_vmm /run/fake/qemu-system-x86_64
+  {
+    for command in "$@" "spin 300"; do echo "$command"; done
+    exec sleep 100
+  } | FAKE_VMM_THREADS="CPU 0/KVM|CPU 1/KVM" sh -c 'echo $$ >"$0/cgroup.procs"
+    exec taskset -c "$1" /run/fake/qemu-system-x86_64 -name "$2,debug-threads=on"' \
+    "$group" "$cpus" "$name" >"/run/$name.said" 2>&1 &
+  await 60 has_done "/run/$name.said" $(($# + 1)) || { cat "/run/$name.said" >&2 && return 1; }
+}
+
+has_done() { # has_done FILE TIMES
+  [ "$(grep -c '^done$' "$1")" = "$2" ]
+}
+
+await_memory() { # await_memory GROUP MEBIBYTES: until the kernel has counted them; it does so every two seconds.
+  await 20 has_memory "$1" "$2"
+}
+
+has_memory() { # has_memory GROUP MEBIBYTES: all but one of them, as it lags.
+  awk -v least=$((($2 - 1) << 20)) '
+    /^(anon|shmem) / { for (i = 2; i <= NF; ++i) { sub(/N[0-9]*=/, "", $i); sum += $i } }
+    END { exit !(sum >= least) }' "/sys/fs/cgroup/$1/memory.numa_stat"
+}

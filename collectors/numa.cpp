@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "collectors/base/file.h"
+#include "collectors/catalog.h"
+#include "collectors/kernel/numa_stat.h"
+#include "collectors/kernel/task_status.h"
+#include "collectors/numa_maps_reader.h"
+#include "collectors/numa_placement.h"
+
+namespace vcpu {
+namespace {
+
+constexpr const char* kGroupSource = "vm_memory_cgroup";
+constexpr const char* kHugeSource = "vm_hugepages";
+
+void add_distances(const Topology& host, Families& families) {
+  const char* reason = "";
+  if (host.distance.empty()) reason = "the firmware tells no node distances";
+  if (host.nodes().empty()) reason = "this kernel knows no NUMA nodes";
+  families.source("numa_distance", reason);
+  auto& distance = families.gauge(
+      "vcpu_host_numa_distance",
+      "How far the memory of node `to` is from the CPUs of node `from`, 10 "
+      "being local, as the firmware says; from "
+      "/sys/devices/system/node/nodeN/distance.");
+  for (const auto& [nodes, value] : host.distance) {
+    distance.add({{"from", std::to_string(nodes.first)},
+                  {"to", std::to_string(nodes.second)}},
+                 value);
+  }
+}
+
+// "2MB", as the hugetlb controller calls 2048 kB.
+std::string size_name(std::uint64_t kilobytes) {
+  constexpr std::uint64_t kStep = 1024;
+  if (kilobytes >= kStep * kStep)
+    return std::to_string(kilobytes / kStep / kStep) + "GB";
+  if (kilobytes >= kStep) return std::to_string(kilobytes / kStep) + "MB";
+  return std::to_string(kilobytes) + "KB";
+}
+
+class Numa final : public Collector {
+ public:
+  explicit Numa(const CollectorOptions& options) : roots_(options.roots) {
+    if (options.numa.maps) maps_ = std::make_unique<NumaMapsReader>(roots_);
+  }
+
+  std::string_view name() const override { return "numa"; }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    add_distances(*snapshot.host, families);
+    auto& memory = families.gauge(
+        "vcpu_domain_memory_bytes",
+        "The VM's memory on a NUMA node: anonymous and shared, without page "
+        "cache, with those huge pages whose place is known; from "
+        "memory.numa_stat and hugetlb.SIZE.numa_stat of its control group.");
+    auto& misplacement = families.gauge(
+        "vcpu_domain_numa_misplacement_ratio",
+        "Expected share of the VM's memory accesses that cross NUMA nodes, its "
+        "vCPUs weighted by their run time; from memory.numa_stat and "
+        "/proc/PID/task/TID/stat, and libvirt's bound guest cells.");
+    auto& distance = families.gauge(
+        "vcpu_domain_numa_distance_ratio",
+        "The same accesses' mean distance, over that of local memory; from "
+        "/sys/devices/system/node/nodeN/distance.");
+    families.source(kGroupSource, "");
+    families.source(kHugeSource, "");
+    huge_sizes_ = huge_sizes_in_use();
+    for (const Vm& vm : snapshot.vms) {
+      const LabelSet labels{{"domain", vm.domain}};
+      const auto lies = memory_of(vm, snapshot.cgroups->of(vm.pid), families);
+      for (const auto& [node, bytes] : lies.bytes) {
+        memory.add(labels.with("numa_node", std::to_string(node)),
+                   static_cast<double>(bytes));
+      }
+      const auto placement =
+          placement_of(vm, *snapshot.host, lies.whole ? &lies.bytes : nullptr);
+      if (!placement) continue;
+      misplacement.add(labels, placement->misplacement);
+      if (placement->distance) distance.add(labels, *placement->distance);
+    }
+    if (maps_) maps_->forget_unasked();
+    return {};
+  }
+
+ private:
+  struct Memory {
+    NodeBytes bytes;
+    bool whole = false;  // No part of it is missing.
+  };
+
+  Memory memory_of(const Vm& vm, const VmCgroup& group, Families& families) {
+    if (!group.memory) {
+      if (Directory::open(path_of(vm)))
+        families.source(kGroupSource,
+                        "a VM shares its memory group with other processes; "
+                        "start it in one of its own");
+      return {};
+    }
+    const auto stat = memory_stat(group.memory, families);
+    if (!stat) return {};
+    Memory memory{stat->anon_and_shmem, true};
+    const auto huge = huge_pages(vm, group.hugetlb, stat->hugetlb, families);
+    if (huge) add_to(memory.bytes, *huge);
+    memory.whole = huge.has_value();
+    return memory;
+  }
+
+  static std::optional<MemoryNumaStat> memory_stat(const Cgroup& group,
+                                                   Families& families) {
+    static const auto page_bytes =
+        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto text = read_file(group.directory + "/memory.numa_stat");
+    if (!text) {
+      // The group of a VM that has ended is gone as a whole.
+      if (!is_gone(text.error())) {
+        families.problem(text.error().message());
+      } else if (Directory::open(group.directory)) {
+        families.source(kGroupSource,
+                        "a VM's group has no memory.numa_stat; give it the "
+                        "memory controller (version 2: from Linux 5.10)");
+      }
+      return std::nullopt;
+    }
+    const auto stat = parse_memory_numa_stat(*text, group.version, page_bytes);
+    if (!stat) {
+      families.problem(group.directory + "/" + stat.error().message());
+      return std::nullopt;
+    }
+    return *stat;
+  }
+
+  // Empty where it has some whose place nobody tells.
+  std::optional<NodeBytes> huge_pages(const Vm& vm, const Cgroup& group,
+                                      const NodeBytes& in_memory_stat,
+                                      Families& families) {
+    if (huge_sizes_.empty()) return NodeBytes{};
+    const auto status = read_file(path_of(vm) + "/status");
+    const auto all = status ? hugetlb_bytes(*status).value_or(0) : 0;
+    if (all == 0) return NodeBytes{};
+    auto counted = in_hugetlb_group(group);
+    if (total(counted) == 0) counted = in_memory_stat;
+    // A group's counts and the process's differ where pages are shared.
+    if (total(counted) >= all / 2) return counted;
+    if (!maps_) {
+      families.source(kHugeSource,
+                      "a VM's huge pages are counted by no hugetlb group; "
+                      "--collector.numa.maps finds out where they lie");
+      return std::nullopt;
+    }
+    const auto read = maps_->of({vm.pid, vm.start_time_seconds});
+    if (read.missing_reason.empty()) return read.huge;
+    families.source(kHugeSource, read.missing_reason);
+    return std::nullopt;
+  }
+
+  NodeBytes in_hugetlb_group(const Cgroup& group) const {
+    NodeBytes sum;
+    if (!group) return sum;
+    for (const auto& size : huge_sizes_) {
+      const auto text =
+          read_file(group.directory + "/hugetlb." + size + ".numa_stat");
+      if (!text) continue;
+      if (const auto nodes = parse_hugetlb_numa_stat(*text))
+        add_to(sum, *nodes);
+    }
+    return sum;
+  }
+
+  // Those of which a page is in use: on most hosts none, and then no VM has to
+  // be asked whether it has any.
+  std::vector<std::string> huge_sizes_in_use() const {
+    std::vector<std::string> sizes;
+    // Those of x86, arm64, POWER and s390.
+    for (const std::uint64_t kilobytes :
+         {64U, 1024U, 2048U, 16384U, 32768U, 524288U, 1048576U, 2097152U,
+          16777216U}) {
+      const auto path = roots_.sys + "/kernel/mm/hugepages/hugepages-" +
+                        std::to_string(kilobytes) + "kB/";
+      const auto all = read_file(path + "nr_hugepages");
+      const auto free = read_file(path + "free_hugepages");
+      if (all && free && *all != *free) sizes.push_back(size_name(kilobytes));
+    }
+    return sizes;
+  }
+
+  std::string path_of(const Vm& vm) const {
+    return roots_.proc + "/" + std::to_string(vm.pid);
+  }
+
+  Roots roots_;
+  std::unique_ptr<NumaMapsReader> maps_;  // Null: not to be read.
+  std::vector<std::string> huge_sizes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_numa(const CollectorOptions& options) {
+  return std::make_unique<Numa>(options);
+}
+
+}  // namespace vcpu
