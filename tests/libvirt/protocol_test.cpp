@@ -180,8 +180,8 @@ TEST(LibvirtProtocol, TheNumberOfPinningsHasItsBound) {
 
 TEST(LibvirtProtocol, CellsHaveTheirBounds) {
   const auto with = [](const std::string& cells) {
-    return framed(body_with(
-        kUuid, std::string(1, '\1') + u32(1) + u32(1) + u32(0) + cells));
+    return framed(body_with(kUuid, std::string(1, '\1') + u32(1) + u32(1) +
+                                       u64(1) + u64(1) + u32(0) + cells));
   };
   const auto cell = [](std::uint32_t vcpu, std::uint32_t node) {
     return u32(1) + u32(vcpu) + u32(1) + u32(node);
