@@ -29,7 +29,7 @@ std::optional<std::string> cpuid_hypervisor() {
     return "";
   __cpuid(0x40000000, r[0], r[1], r[2], r[3]);
   std::string signature(3 * sizeof(unsigned), '\0');
-  std::memcpy(signature.data(), &r[1], signature.size());
+  std::memcpy(signature.data(), r.data() + 1, signature.size());
   return signature;
 #else
   return std::nullopt;

@@ -10,8 +10,8 @@
 namespace vcpu {
 
 inline double tick_seconds(std::uint64_t ticks) {
-  static const auto kPerSecond = static_cast<double>(::sysconf(_SC_CLK_TCK));
-  return static_cast<double>(ticks) / kPerSecond;
+  static const auto per_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return static_cast<double>(ticks) / per_second;
 }
 
 }  // namespace vcpu

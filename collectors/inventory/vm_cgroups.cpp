@@ -53,10 +53,10 @@ VmCgroups::VmCgroups(Roots roots, std::vector<pid_t> vms)
     : roots_(std::move(roots)), vms_(std::move(vms)) {}
 
 const VmCgroup& VmCgroups::of(pid_t vm) {
-  static const VmCgroup kNone;
+  static const VmCgroup none;
   if (!read_) read();
   const auto found = groups_.find(vm);
-  return found == groups_.end() ? kNone : found->second;
+  return found == groups_.end() ? none : found->second;
 }
 
 void VmCgroups::read() {
@@ -64,7 +64,7 @@ void VmCgroups::read() {
   for (const pid_t vm : vms_) groups_.emplace(vm, read(vm));
 }
 
-VmCgroup VmCgroups::read(pid_t vm) {
+VmCgroup VmCgroups::read(pid_t vm) const {
   const auto text =
       read_file(roots_.proc + "/" + std::to_string(vm) + "/cgroup");
   if (!text) return {};
@@ -73,7 +73,7 @@ VmCgroup VmCgroups::read(pid_t vm) {
 }
 
 Cgroup VmCgroups::own(pid_t vm, std::string_view text,
-                      std::string_view controller) {
+                      std::string_view controller) const {
   const auto [full, version] = controller_cgroup(text, controller);
   const auto path = vm_group(full);
   // Of the reader's own cgroup namespace, others' paths lead out of it.

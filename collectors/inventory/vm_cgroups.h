@@ -47,8 +47,9 @@ class VmCgroups {
 
  private:
   void read();
-  VmCgroup read(pid_t vm);
-  Cgroup own(pid_t vm, std::string_view text, std::string_view controller);
+  VmCgroup read(pid_t vm) const;
+  Cgroup own(pid_t vm, std::string_view text,
+             std::string_view controller) const;
 
   Roots roots_;
   std::vector<pid_t> vms_;

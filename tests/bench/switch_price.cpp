@@ -89,9 +89,8 @@ void check_rights() try {
   links_on_switch();
 } catch (const std::system_error&) {
   throw NotHere(
-      "not allowed: loading needs CAP_BPF and CAP_PERFMON, and seeing what "
-      "else "
-      "is attached CAP_SYS_ADMIN; run it as root");
+      "not allowed: needs CAP_BPF and CAP_PERFMON to load programs, and "
+      "CAP_SYS_ADMIN to see what else is attached; run it as root");
 }
 
 std::optional<RunqueueProgram> open(Program which) {

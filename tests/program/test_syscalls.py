@@ -28,25 +28,33 @@ def opened(trace):
 
 class Syscalls(unittest.TestCase):
     def test_twenty_scrapes_open_only_harmless_files_and_each_command_line_once(self):
+        with Exporter() as exporter:
+            [iterator] = exporter.page().named("vcpu_source_available", source="task_iterator")
+        for flags in ((), ("--no-ebpf",)) if iterator.value else ((),):
+            with self.subTest(flags=flags):
+                self.check(flags, reads_threads="--no-ebpf" in flags or not iterator.value)
+
+    def check(self, flags, reads_threads):
         if not shutil.which("strace"):
             self.skipTest("strace is not installed")
         directory = program.scratch_directory()
+        prefix = f"traced{''.join(flags)}-"
         # -D: the process started is the exporter itself.
         strace = ("strace", "-D", "-f", "-q", "-y", "-s", "300", "-e", "trace=open,openat,openat2", "-e", "signal=none",
                   "-o", str(directory / "trace"))
         if subprocess.run([*strace[:2], *strace[3:-2], "true"], capture_output=True, check=False).returncode != 0:
             self.skipTest("strace may not trace here")
-        vms = [self.enterContext(FakeVm(f"traced-{number}")) for number in range(3)]
-        with Exporter("--no-libvirt", under=strace) as exporter:
+        vms = [self.enterContext(FakeVm(f"{prefix}{number}")) for number in range(3)]
+        with Exporter("--no-libvirt", *flags, under=strace) as exporter:
             pid = exporter.pid
-            exporter.page_with(6, "traced-")
+            exporter.page_with(6, prefix)
             for _ in range(20):
-                self.assertEqual(len(exporter.page().vcpus("traced-")), 6)
+                self.assertEqual(len(exporter.page().vcpus(prefix)), 6)
         trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")
 
         of_processes = collections.Counter()
-        # The first scrape begins with a look at which processes there are.
-        for path in itertools.dropwhile(lambda path: path != "/proc", opened(trace)):
+        # The first scrape begins with a look at which nodes there are.
+        for path in itertools.dropwhile(lambda path: path != "/sys/devices/system/node/online", opened(trace)):
             found = re.fullmatch(r"/proc(?:/(?P<pid>\d+))?(?:/task/\d+)?(?:/(?P<file>[^/].*))?", path)
             if not found or int(found["pid"] or 0) == pid:
                 continue
@@ -58,7 +66,11 @@ class Syscalls(unittest.TestCase):
                 self.assertIn(file, ALLOWED_OF_HOST, path)
         for vm in vms:
             self.assertEqual(of_processes[vm.pid, "cmdline"], 1)
-            self.assertGreaterEqual(of_processes[vm.pid, "schedstat"], 20)
+            if reads_threads:
+                self.assertGreaterEqual(of_processes[vm.pid, "schedstat"], 20)
+            else:
+                self.assertEqual(of_processes[vm.pid, "schedstat"], 0)
+                self.assertGreaterEqual(of_processes[vm.pid, "status"], 20)
 
     @staticmethod
     def complete(path, pid):
