@@ -23,13 +23,17 @@ namespace {
 std::optional<std::string> cpuid_hypervisor() {
 #ifdef __x86_64__
   constexpr unsigned kHypervisorPresent = 1U << 31;
-  std::array<unsigned, 4> r{};
-  if (__get_cpuid(1, &r[0], &r[1], &r[2], &r[3]) == 0 ||
-      (r[2] & kHypervisorPresent) == 0)
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 ||
+      (ecx & kHypervisorPresent) == 0)
     return "";
-  __cpuid(0x40000000, r[0], r[1], r[2], r[3]);
-  std::string signature(3 * sizeof(unsigned), '\0');
-  std::memcpy(signature.data(), r.data() + 1, signature.size());
+  __cpuid(0x40000000, eax, ebx, ecx, edx);
+  const std::array<unsigned, 3> words{ebx, ecx, edx};
+  std::string signature(sizeof words, '\0');
+  std::memcpy(signature.data(), words.data(), signature.size());
   return signature;
 #else
   return std::nullopt;

@@ -21,6 +21,7 @@
 #define STRETCH_NS (1 << 22)     /* No longer than this and one slice. */
 #define SHORT_STRETCH_NS (1 << 20) /* No shorter than this. */
 #define OCCUPANTS 8  /* That are told apart in a stretch, likewise. */
+#define PROBES 4     /* Places that an occupant may have there. */
 #define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
 #define SPANS 8      /* Such spans within one wait that are told apart. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
@@ -46,8 +47,7 @@ struct slice {
 struct stretch {
   u64 from;
   u64 irq; /* The CPU's irq time when it began. */
-  u32 occupants;
-  struct named_culprit had[OCCUPANTS];
+  struct named_culprit had[OCCUPANTS]; /* By a hash of who; 0 ns: nobody. */
   u64 had_by_kind[CULPRIT_KIND_SLOTS]; /* The others. */
 };
 
@@ -285,6 +285,13 @@ static __always_inline void charge(struct account *account,
     charge_kind(account, kind, ns);
 }
 
+/* Not inlined, where it need not be fast: the verifier looks at it once. */
+__noinline int charge_share(struct account *account, const struct occupant *who,
+                            u32 victim, u64 ns) {
+  if (account && who) charge(account, who, victim, ns);
+  return 0;
+}
+
 /* How much of [from, to] the quota had the victim stopped. */
 static __always_inline u64 throttled(const struct wait *wait, u64 from, u64 to) {
   u64 sum = 0;
@@ -339,16 +346,17 @@ __noinline u64 charge_stretch(struct account *account, const struct wait *wait,
   irq = least(irq, ns);
   if (irq) charge_kind(account, CULPRIT_IRQ, irq);
   rest = ns - irq;
-  for (u32 i = 0; i < OCCUPANTS && i < stretch->occupants; i++) {
+  for (u32 i = 0; i < OCCUPANTS; i++) {
     u32 index = i;
     const struct named_culprit *one;
     u64 its;
 
     BOUND(index, OCCUPANTS);
     one = &stretch->had[index];
+    if (!one->ns) continue;
     its = least(share(one->ns, ns - irq, whole), rest);
     rest -= its;
-    charge(account, &one->who, wait->victim, its);
+    charge_share(account, &one->who, wait->victim, its);
     if (!rest) return ns;
   }
   for (u32 kind = CULPRIT_KINDS - 1; kind > CULPRIT_UNKNOWN; kind--) {
@@ -570,39 +578,39 @@ static __always_inline struct stretch *begin_stretch(
   stretch = &cpu->past[cpu->past_head & (PAST - 1)];
   stretch->from = slice->from;
   stretch->irq = slice->irq;
-  stretch->occupants = 0;
+  __builtin_memset(stretch->had, 0, sizeof(stretch->had));
   __builtin_memset(stretch->had_by_kind, 0, sizeof(stretch->had_by_kind));
   return stretch;
 }
 
 /* The oldest slice leaves the ring. */
-static __always_inline void add_to_past(struct cpu *cpu,
-                                        const struct slice *slice, u64 end) {
-  struct stretch *stretch = &cpu->past[cpu->past_head & (PAST - 1)];
-  u64 ns = end - slice->from, length = slice->from - stretch->from;
-  u32 kind = slice->who.kind;
+__noinline int add_to_past(struct cpu *cpu, const struct slice *slice, u64 end) {
+  struct stretch *stretch;
+  u64 ns, length;
+  u32 kind, hash;
 
+  if (!cpu || !slice) return 0;
+  stretch = &cpu->past[cpu->past_head & (PAST - 1)];
+  ns = end - slice->from;
+  length = slice->from - stretch->from;
+  kind = slice->who.kind;
+  hash = hash_of(&slice->who);
   if (length >= (slice->after_vcpu ? SHORT_STRETCH_NS : STRETCH_NS))
     stretch = begin_stretch(cpu, slice);
-  for (u32 i = 0; i < OCCUPANTS && kind >= CULPRIT_DOMAIN; i++) {
+  for (u32 i = 0; i < PROBES && kind >= CULPRIT_DOMAIN; i++) {
+    u32 index = hash + i;
     struct named_culprit *one;
-    u32 index = i;
 
     BOUND(index, OCCUPANTS);
     one = &stretch->had[index];
-    if (i >= stretch->occupants) {
-      one->who = slice->who;
-      one->ns = ns;
-      stretch->occupants = i + 1;
-      return;
-    }
-    if (same(&one->who, &slice->who)) {
-      one->ns += ns;
-      return;
-    }
+    if (!one->ns) one->who = slice->who;
+    if (!same(&one->who, &slice->who)) continue;
+    one->ns += ns;
+    return 0;
   }
   BOUND(kind, CULPRIT_KIND_SLOTS);
   stretch->had_by_kind[kind] += ns;
+  return 0;
 }
 
 static __always_inline bool is_runnable(struct task_struct *task) {
