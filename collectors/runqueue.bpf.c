@@ -10,8 +10,9 @@
 // them; a stretch begins where a vCPU began to wait, as far as may be. What a CPU quota kept throttled is the quota's. A task that is moved
 // while it waits is charged at the move, for the queue that it leaves.
 //
-// Rings, accounts and clocks are touched under the lock of the run queue only,
-// which the kernel holds in all of these hooks; no atomics are needed.
+// Rings and accounts are written under the lock of the run queue, which the
+// kernel holds where a wait ends or moves; no atomics are needed. A task that is
+// moved as it wakes up has no wait, and is let go before anything is touched.
 #include "collectors/bpf/kernel.h"
 #include "collectors/bpf/told_pids.bpf.h"
 #include "collectors/runqueue.h"
@@ -380,7 +381,7 @@ __noinline u64 charge_past(struct account *account, struct cpu *cpu,
 
     charged += charge_stretch(account, wait, stretch, end, irq);
     if (stretch->from <= wait->from) break;
-    end = stretch->from;
+    end = least(end, stretch->from);
     irq = stretch->irq;
   }
   return charged;
@@ -398,7 +399,7 @@ __noinline u64 charge_occupants(struct account *account, struct cpu *cpu,
 
     charged += charge_slice(account, wait, slice, end, irq);
     if (slice->from <= wait->from) return charged;
-    end = slice->from;
+    end = least(end, slice->from);
     irq = slice->irq;
   }
   return charged + charge_past(account, cpu, wait, end, irq);
@@ -504,6 +505,7 @@ static __always_inline void find_throttled(struct task_struct *task,
   struct cfs_rq *queue = task->se.cfs_rq;
   u64 last = cpu->throttles[cpu->throttle_head & (THROTTLES - 1)].to;
 
+  if (!bpf_core_field_exists(queue->throttle_count)) return;
   if (!THROTTLES_TASKS) {
     if (last > wait->from || queue->throttle_count > 0)
       add_hooked_spans(task, wait, cpu);
@@ -542,6 +544,7 @@ static __always_inline void charge_wait(struct task_struct *task,
 
 /* Readers look at it on another CPU, without the lock. */
 static __always_inline void begin_change(struct account *account) {
+  barrier();
 #ifdef __TARGET_ARCH_x86
   *(volatile u32 *)&account->version += 1;
   barrier();
@@ -788,8 +791,10 @@ int read_accounts(struct bpf_iter__task *context) {
     account = open_account(task, &record->account, task->sched_info.run_delay);
   }
   if (!account || !ours) return 0;
-  (void)(copied(account, &record->account) || copied(account, &record->account) ||
-      copied(account, &record->account) || copied(account, &record->account));
+  /* Else it is busy; the next pass has it. */
+  if (!copied(account, &record->account) && !copied(account, &record->account) &&
+      !copied(account, &record->account) && !copied(account, &record->account))
+    return 0;
   record->tid = task->pid;
   record->tgid = task->tgid;
   record->start_ns = task->start_boottime;

@@ -38,7 +38,7 @@ const char* kind_name(culprit_kind kind) {
 // The culprit where the kind alone says who it is.
 std::string unnamed_culprit(culprit_kind kind, const std::string& victim) {
   if (kind == CULPRIT_SELF || kind == CULPRIT_OWN_OVERHEAD) return victim;
-  return kind >= CULPRIT_DOMAIN ? "other" : kind_name(kind);
+  return kind >= CULPRIT_DOMAIN ? StolenTime::kOther : kind_name(kind);
 }
 
 class Runqueue final : public Collector {
@@ -68,6 +68,7 @@ class Runqueue final : public Collector {
   void close() override {
     program_.reset();
     vms_.clear();
+    domains_.clear();
     reason_ = kNotOpened;
   }
 
@@ -87,6 +88,10 @@ class Runqueue final : public Collector {
 
  private:
   using VmId = std::pair<pid_t, double>;  // Process, start time.
+  struct Victim {
+    StolenTime time;
+    std::uint64_t missed = 0;  // Passes in which it was not to be seen.
+  };
 
   static VmId id_of(const Vm& vm) { return {vm.pid, vm.start_time_seconds}; }
 
@@ -101,22 +106,32 @@ class Runqueue final : public Collector {
 
   void add(const Snapshot& snapshot,
            const std::map<pid_t, account_record>& records) {
-    StolenTime::Domains domains;
-    for (const Vm& vm : snapshot.vms) domains.emplace(vm.pid, vm.domain);
-    std::map<VmId, StolenTime> alive;
+    const auto domains = name_domains(snapshot);
+    for (auto& [id, vm] : vms_) ++vm.missed;
     for (const Vm& vm : snapshot.vms) {
-      auto known = vms_.extract(id_of(vm));
-      StolenTime& time = known.empty()
-                             ? alive[id_of(vm)]
-                             : alive.insert(std::move(known)).position->second;
+      Victim& victim = vms_[id_of(vm)];
+      victim.missed = 0;
       for (const Thread& vcpu : vm.vcpus()) {
         const auto record = records.find(vcpu.tid);
-        if (record != records.end())
-          time.add(vcpu.vcpu, record->second, domains);
+        if (record != records.end() &&
+            record->second.tgid == static_cast<__u32>(vm.pid))
+          victim.time.add(vcpu.vcpu, record->second, domains);
       }
-      time.finish_pass();
+      victim.time.finish_pass();
     }
-    vms_ = std::move(alive);
+    std::erase_if(vms_, [](const auto& one) {
+      return one.second.missed > StolenTime::kPassesMissed;
+    });
+  }
+
+  // One that has ended since the last pass still has its name in this one.
+  StolenTime::Domains name_domains(const Snapshot& snapshot) {
+    StolenTime::Domains now;
+    for (const Vm& vm : snapshot.vms) now.emplace(vm.pid, vm.domain);
+    StolenTime::Domains domains = now;
+    domains.insert(domains_.begin(), domains_.end());
+    domains_ = std::move(now);
+    return domains;
   }
 
   void say_waits(const Snapshot& snapshot, Families& families) const {
@@ -129,7 +144,7 @@ class Runqueue final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       const LabelSet domain{{"domain", vm.domain}};
       StolenTime::Waits sum;
-      for (const auto& [vcpu, waits] : vms_.at(id_of(vm)).waits()) {
+      for (const auto& [vcpu, waits] : vms_.at(id_of(vm)).time.waits()) {
         if (options_.per_vcpu) {
           latency.add_histogram(domain.with("vcpu", std::to_string(vcpu)),
                                 waits.counts, seconds(waits.ns));
@@ -149,7 +164,7 @@ class Runqueue final : public Collector {
         "meanwhile; the sum over the culprits is what they waited; from eBPF, "
         "sched_switch and sched_migrate_task.");
     for (const Vm& vm : snapshot.vms) {
-      const StolenTime& time = vms_.at(id_of(vm));
+      const StolenTime& time = vms_.at(id_of(vm)).time;
       const auto say = [&](culprit_kind kind, const std::string& culprit,
                            std::uint64_t ns) {
         stolen.add(LabelSet{{"domain", vm.domain},
@@ -174,7 +189,8 @@ class Runqueue final : public Collector {
   std::optional<RunqueueProgram> program_;
   const bool ebpf_;
   std::string reason_ = kNotOpened;
-  std::map<VmId, StolenTime> vms_;
+  std::map<VmId, Victim> vms_;
+  StolenTime::Domains domains_;  // Of the last pass.
 };
 
 }  // namespace

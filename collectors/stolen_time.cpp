@@ -85,7 +85,7 @@ void StolenTime::finish_pass() {
   for (const auto& [culprit, ns] : growth_) {
     const auto place = named_.find(culprit);
     const bool earned =
-        ns >= kLeastNs &&
+        ns >= kLeastNs && culprit.name != kOther &&
         static_cast<double>(ns) >= kShare * static_cast<double>(grown_ns_);
     if (place != named_.end()) {
       place->second += ns;
@@ -97,8 +97,9 @@ void StolenTime::finish_pass() {
   }
   growth_.clear();
   grown_ns_ = 0;
-  std::erase_if(threads_,
-                [&](const auto& one) { return one.second.pass != pass_; });
+  std::erase_if(threads_, [&](const auto& one) {
+    return pass_ - one.second.pass > kPassesMissed;
+  });
   ++pass_;
 }
 

@@ -4,8 +4,9 @@
 // (collectors/runqueue.h) to figures of VMs that never decrease. Pure.
 //
 // A culprit gets a place of its own, for as long as the victim lives, once it
-// has taken kShare of what the victim waited in one pass, and kLeast of time.
-// There are kPlaces per victim; who has none is counted as `other` of its kind.
+// has taken kShare of what the victim waited in one pass, and kLeastNs of time.
+// There are kPlaces per victim; who has none is counted as kOther of its kind,
+// and so is who bears that name.
 // So the sum over a victim's culprits is what its vCPUs waited, always.
 #pragma once
 
@@ -27,6 +28,11 @@ class StolenTime {
   static constexpr std::size_t kPlaces = 32;
   static constexpr double kShare = 0.01;
   static constexpr std::uint64_t kLeastNs = 1'000'000;
+  static constexpr const char* kOther = "other";
+
+  // A thread that is missing for so many passes has ended; one that is back
+  // before goes on where it was.
+  static constexpr std::uint64_t kPassesMissed = 10;
 
   struct Culprit {
     culprit_kind kind = CULPRIT_UNKNOWN;
@@ -50,7 +56,7 @@ class StolenTime {
   // What one vCPU's thread has waited since it was looked at last.
   void add(int vcpu, const account_record& record, const Domains& domains);
 
-  // Ends a pass: gives places, forgets threads that have ended.
+  // Ends a pass: gives places, forgets threads that have ended long since.
   void finish_pass();
 
   const std::map<int, Waits>& waits() const { return waits_; }

@@ -29,7 +29,7 @@ std::string last_words(std::string_view log) {
     if (before == std::string_view::npos) break;
     log = log.substr(0, before);
   }
-  return "it does not say why";
+  return "";
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ LoadLog::LoadLog() : text_(kLogBytes, '\0') {
 Error LoadLog::error(int error) const {
   if (error == -EPERM)
     return failed("not allowed: needs CAP_BPF and CAP_PERFMON at the start");
-  if (error == -EACCES || error == -EINVAL)
-    return failed("this kernel's verifier refuses the eBPF program: " +
-                  last_words(text_.c_str()));
+  const std::string words = last_words(text_.c_str());
+  if ((error == -EACCES || error == -EINVAL) && !words.empty())
+    return failed("this kernel's verifier refuses the eBPF program: " + words);
   if (error == -ENOENT || error == -ESRCH)
     return failed("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
   return {std::error_code(-error, std::generic_category()),

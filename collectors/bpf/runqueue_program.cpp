@@ -64,10 +64,11 @@ struct RunqueueProgram::State {
 };
 
 Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
-  LoadLog log;
+  const LoadLog first_log;
+  const LoadLog log;
   int error = 0;
   std::string quota_reason;
-  Skeleton skeleton = load(with_culprits, with_culprits, log, error);
+  Skeleton skeleton = load(with_culprits, with_culprits, first_log, error);
   if (!skeleton && with_culprits) {
     quota_reason =
         "the kernel does not let eBPF see unthrottle_cfs_rq; such time is "

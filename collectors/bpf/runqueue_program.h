@@ -3,7 +3,7 @@
 // RunqueueProgram: collectors/runqueue.bpf.c in the kernel, for as long as this
 // lives. The only caller of its skeleton.
 //
-// open() needs CAP_BPF and CAP_PERFMON, Linux 5.11 with BTF and
+// open() needs CAP_BPF and CAP_PERFMON, Linux 5.13 with BTF and
 // CONFIG_FAIR_GROUP_SCHED; tell() and read() need no right since 5.19. One
 // thread.
 #pragma once

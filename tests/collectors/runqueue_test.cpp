@@ -534,6 +534,27 @@ TEST_F(Runqueue, AWaitOfThousandsOfSlicesIsStillCharged) {
             0.01 * stolen("victim", ""));
 }
 
+TEST_F(Runqueue, ACulpritThatHasEndedKeepsItsName) {
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000051"),
+                {"CPU 0/KVM"});
+  pin(victim.pid(), 0);
+  double had = 0;
+  {
+    FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-000000000052"),
+                 {"CPU 0/KVM"});
+    pin(noisy.pid(), 0);
+    scrape();
+    victim.start_spin(kSpinMs);
+    noisy.start_spin(kSpinMs / 2);
+    for (const auto& truth : noisy.finish_spin())
+      had += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+    victim.finish_spin();
+  }
+  scrape();
+  EXPECT_NEAR(stolen("victim", "culprit_kind=\"domain\",culprit=\"noisy\""),
+              had, 0.05 * had);
+}
+
 // Its waits count from the moment it has its name, not from the next scrape.
 TEST_F(Runqueue, AVcpuBornBetweenScrapesIsCounted) {
   FakeVm vm(qemu_argv("plugged", "cccccccc-0000-0000-0000-000000000007"),

@@ -109,6 +109,27 @@ TEST(StolenTime, APlaceLostInTheKernelLosesAndDoublesNothing) {
   EXPECT_EQ(sum(time), 59 * kMs);
 }
 
+TEST(StolenTime, AThreadThatWasMissingForAPassIsNotCountedTwice) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  pass(time, 0, kernel, kDomains);
+  time.finish_pass();
+  kernel.charge(vm(100), 3 * kMs);
+  pass(time, 0, kernel, kDomains);
+  EXPECT_EQ(sum(time), 53 * kMs);
+  EXPECT_EQ(time.waits().at(0).ns, 53 * kMs);
+}
+
+TEST(StolenTime, WhoIsCalledOtherIsOneOfTheOthers) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  pass(time, 0, kernel, {{100, "other"}});
+  EXPECT_THAT(time.named(), IsEmpty());
+  EXPECT_EQ(time.unnamed(CULPRIT_DOMAIN), 50 * kMs);
+}
+
 TEST(StolenTime, WhoIsNoVmIsAProgramOfTheHost) {
   StolenTime time;
   Kernel kernel;
