@@ -24,7 +24,8 @@
 #define OCCUPANTS 8  /* That are told apart in a stretch, likewise. */
 #define PROBES 4     /* Places that an occupant may have there. */
 #define THROTTLES 64 /* Spans of throttling that a CPU remembers, likewise. */
-#define SPANS 8      /* Such spans within one wait that are told apart. */
+#define SPANS 4      /* Such spans within one wait that are told apart: with more,
+                      * Linux 6.1 finds the stack of all calls too large. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
 
 /* Since Linux 6.18 tasks are throttled one by one, as they return to user mode:
