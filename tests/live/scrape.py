@@ -109,7 +109,8 @@ class Watch:
         self.problems = []
 
     def __enter__(self):
-        self._process = subprocess.Popen([sys.executable, "-B", __file__, *self._arguments],
+        nice = ("nice", "-n", "-10")
+        self._process = subprocess.Popen([*nice, sys.executable, "-B", __file__, *self._arguments],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
