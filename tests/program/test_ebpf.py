@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exporter's eBPF programs: opened with rights, read without, let go of when they are switched off."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -8,15 +9,21 @@ import unittest
 from program import Exporter, FakeVm, scratch_directory, wait_for, write_file
 
 
+def each(directory, look):
+    """What `look` says of each file; one that is closed meanwhile is none."""
+    for path in pathlib.Path(directory).iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield look(path)
+
+
 def ebpf_files(pid):
     """What the process holds open of eBPF."""
-    links = (os.readlink(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir())
-    return [link for link in links if "bpf" in link]
+    return [link for link in each(f"/proc/{pid}/fd", os.readlink) if "bpf" in link]
 
 
 def hooks(pid):
     """Where the kernel runs programs of the process: an iterator runs when it is read, and only then."""
-    texts = (path.read_text() for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir())
+    texts = each(f"/proc/{pid}/fdinfo", pathlib.Path.read_text)
     return [text for text in texts if "link_type:" in text and "link_type:\titer" not in text]
 
 
