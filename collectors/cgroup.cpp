@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <array>
 #include <map>
 #include <string>
@@ -37,10 +35,6 @@ bool is_not_offered(const Error& error) {
   return is_gone(error) || error.code == std::errc::operation_not_supported;
 }
 
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
-}
-
 // Where three files tell pressures.
 struct PressureFiles {
   std::string prefix;
@@ -50,12 +44,7 @@ struct PressureFiles {
 
 Result<Pressure> read_pressure(const PressureFiles& files,
                                const char* resource) {
-  const auto path = files.prefix + resource + files.suffix;
-  const auto text = read_file(path);
-  if (!text) return text.error();
-  auto pressure = parse_pressure(*text);
-  if (!pressure) return malformed(path);
-  return pressure;
+  return read_as(files.prefix + resource + files.suffix, parse_pressure);
 }
 
 // A counter that grows by what the kernel's grows, and goes on where that
@@ -138,19 +127,14 @@ class CgroupCollector final : public Collector {
   }
 
  private:
-  using VmId = std::pair<pid_t, double>;  // Process, start time.
-
-  VmState& state_of(const Vm& vm) {
-    return vms_.at({vm.pid, vm.start_time_seconds});
-  }
+  VmState& state_of(const Vm& vm) { return vms_.at(vm.id()); }
 
   void keep_living(const Snapshot& snapshot) {
     std::map<VmId, VmState> living;
     for (const Vm& vm : snapshot.vms) {
-      const VmId id{vm.pid, vm.start_time_seconds};
-      auto known = vms_.extract(id);
+      auto known = vms_.extract(vm.id());
       if (known.empty()) {
-        living.try_emplace(id, vm);
+        living.try_emplace(vm.id(), vm);
       } else {
         living.insert(std::move(known));
       }

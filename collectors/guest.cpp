@@ -67,11 +67,8 @@ class Guest final : public Collector {
 
  private:
   Result<void> say_steal(Families& families) const {
-    const auto path = roots_.proc + "/stat";
-    const auto text = read_file(path);
-    if (!text) return text.error();
-    const auto stat = parse_proc_stat(*text);
-    if (!stat) return malformed(path);
+    const auto stat = read_as(roots_.proc + "/stat", parse_proc_stat);
+    if (!stat) return stat.error();
     auto& steal = families.counter(
         "vcpu_guest_steal_seconds_total",
         "Time that this machine's CPU was ready to run but its hypervisor had "

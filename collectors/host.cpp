@@ -32,11 +32,8 @@ class Host final : public Collector {
 
   Result<void> collect(const Snapshot& /*snapshot*/,
                        Families& families) override {
-    const auto path = roots_.proc + "/stat";
-    const auto text = read_file(path);
-    if (!text) return text.error();
-    const auto stat = parse_proc_stat(*text);
-    if (!stat) return malformed(path);
+    const auto stat = read_as(roots_.proc + "/stat", parse_proc_stat);
+    if (!stat) return stat.error();
     add_modes(disjoint(stat->all), families);
     add_busy(*stat, families);
     return {};

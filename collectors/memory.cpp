@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "collectors/base/file.h"
-#include "collectors/base/scan.h"
 #include "collectors/catalog.h"
+#include "collectors/huge_pages.h"
+#include "collectors/kernel/count.h"
 #include "collectors/kernel/meminfo.h"
 #include "collectors/kernel/memory_stat.h"
 #include "collectors/kernel/task_stat.h"
@@ -19,28 +20,6 @@ namespace vcpu {
 namespace {
 
 using Bytes = std::optional<std::uint64_t>;
-
-Result<std::uint64_t> parse_count(std::string_view text) {
-  const auto count = parse_number<std::uint64_t>(trim(text));
-  if (!count) return malformed("count");
-  return *count;
-}
-
-// A file of which a parser makes a T; its Error has the path.
-template <typename T>
-Result<T> read_as(const std::string& path,
-                  Result<T> (*parse)(std::string_view)) {
-  const auto text = read_file(path);
-  if (!text) return text.error();
-  auto parsed = parse(*text);
-  if (!parsed) return malformed(path);
-  return parsed;
-}
-
-Result<std::uint64_t> count_in(const std::string& directory,
-                               const std::string& file) {
-  return read_as(directory + "/" + file, parse_count);
-}
 
 Bytes maximum(const Vm& vm) {
   if (vm.libvirt != nullptr && vm.libvirt->memory_max_bytes)
@@ -194,8 +173,7 @@ class Memory final : public Collector {
   }
 
   void say_huge_pages(Family& memory, Families& families) const {
-    const auto root = roots_.sys + "/kernel/mm/hugepages";
-    const auto pools = list_directories(root);
+    const auto pools = read_huge_pages(roots_);
     const bool offered = pools || !is_gone(pools.error());
     families.source("huge_pages",
                     offered ? "" : "the kernel has none (CONFIG_HUGETLBFS)");
@@ -204,31 +182,11 @@ class Memory final : public Collector {
     std::uint64_t total = 0;
     std::uint64_t free = 0;
     for (const auto& pool : *pools) {
-      const auto bytes = bytes_per_page(pool);
-      if (!bytes) continue;
-      const auto pages = count_in(root, pool + "/nr_hugepages");
-      const auto unused = count_in(root, pool + "/free_hugepages");
-      // A sum that lacks a part would be a wrong one.
-      if (!pages) return families.problem(pages.error().message());
-      if (!unused) return families.problem(unused.error().message());
-      total += *pages * *bytes;
-      free += *unused * *bytes;
+      total += pool.pages * pool.page_bytes;
+      free += pool.free_pages * pool.page_bytes;
     }
     add_kind(memory, "hugepages_total", total);
     add_kind(memory, "hugepages_free", free);
-  }
-
-  // Of hugepages-2048kB.
-  static Bytes bytes_per_page(std::string_view pool) {
-    constexpr std::string_view kBefore = "hugepages-";
-    constexpr std::string_view kAfter = "kB";
-    constexpr std::uint64_t kBytesPerKib = 1024;
-    if (!pool.starts_with(kBefore) || !pool.ends_with(kAfter)) return {};
-    pool.remove_prefix(kBefore.size());
-    const auto kib = parse_number<std::uint64_t>(
-        pool.substr(0, pool.size() - kAfter.size()));
-    if (!kib) return {};
-    return *kib * kBytesPerKib;
   }
 
   // Not general_profit: that is younger than the kernels we know, and takes off

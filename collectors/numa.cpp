@@ -8,6 +8,7 @@
 
 #include "collectors/base/file.h"
 #include "collectors/catalog.h"
+#include "collectors/huge_pages.h"
 #include "collectors/kernel/numa_stat.h"
 #include "collectors/kernel/task_status.h"
 #include "collectors/numa_maps_reader.h"
@@ -36,13 +37,17 @@ void add_distances(const Topology& host, Families& families) {
   }
 }
 
-// "2MB", as the hugetlb controller calls 2048 kB.
-std::string size_name(std::uint64_t kilobytes) {
+// As the hugetlb controller calls pages: "64KB", "2MB", "1GB".
+std::string size_name(std::uint64_t bytes) {
   constexpr std::uint64_t kStep = 1024;
-  if (kilobytes >= kStep * kStep)
-    return std::to_string(kilobytes / kStep / kStep) + "GB";
-  if (kilobytes >= kStep) return std::to_string(kilobytes / kStep) + "MB";
-  return std::to_string(kilobytes) + "KB";
+  std::uint64_t count = bytes / kStep;
+  const char* unit = "KB";
+  for (const char* const larger : {"MB", "GB"}) {
+    if (count < kStep) break;
+    count /= kStep;
+    unit = larger;
+  }
+  return std::to_string(count) + unit;
 }
 
 class Numa final : public Collector {
@@ -97,7 +102,7 @@ class Numa final : public Collector {
 
   Memory memory_of(const Vm& vm, const VmCgroup& group, Families& families) {
     if (!group.memory) {
-      if (Directory::open(path_of(vm)))
+      if (exists(path_of(vm)))
         families.source(kGroupSource,
                         "a VM shares its memory group with other processes; "
                         "start it in one of its own");
@@ -121,7 +126,7 @@ class Numa final : public Collector {
       // The group of a VM that has ended is gone as a whole.
       if (!is_gone(text.error())) {
         families.problem(text.error().message());
-      } else if (Directory::open(group.directory)) {
+      } else if (exists(group.directory)) {
         families.source(kGroupSource,
                         "a VM's group has no memory.numa_stat; give it the "
                         "memory controller (version 2: from Linux 5.10)");
@@ -154,7 +159,7 @@ class Numa final : public Collector {
                       "--collector.numa.maps finds out where they lie");
       return std::nullopt;
     }
-    const auto read = maps_->of({vm.pid, vm.start_time_seconds});
+    const auto read = maps_->of(vm.id());
     if (read.missing_reason.empty()) return read.huge;
     families.source(kHugeSource, read.missing_reason);
     return std::nullopt;
@@ -177,16 +182,11 @@ class Numa final : public Collector {
   // be asked whether it has any.
   std::vector<std::string> huge_sizes_in_use() const {
     std::vector<std::string> sizes;
-    // Those of x86, arm64, POWER and s390.
-    for (const std::uint64_t kilobytes :
-         {64U, 1024U, 2048U, 16384U, 32768U, 524288U, 1048576U, 2097152U,
-          16777216U}) {
-      const auto path = roots_.sys + "/kernel/mm/hugepages/hugepages-" +
-                        std::to_string(kilobytes) + "kB/";
-      const auto all = read_file(path + "nr_hugepages");
-      const auto free = read_file(path + "free_hugepages");
-      if (all && free && *all != *free) sizes.push_back(size_name(kilobytes));
-    }
+    const auto pools = read_huge_pages(roots_);
+    if (!pools) return sizes;
+    for (const auto& pool : *pools)
+      if (pool.pages != pool.free_pages)
+        sizes.push_back(size_name(pool.page_bytes));
     return sizes;
   }
 

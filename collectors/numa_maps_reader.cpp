@@ -51,11 +51,11 @@ struct NumaMapsReader::State {
   Roots roots;
   NumaMapsOptions options;
   std::mutex mutex;
-  std::map<Key, Entry> entries;
-  std::deque<Key> queue;
+  std::map<VmId, Entry> entries;
+  std::deque<VmId> queue;
   bool reading = false;  // There is a thread.
 
-  void take_in(const Key& process, const Result<std::string>& text,
+  void take_in(const VmId& process, const Result<std::string>& text,
                std::chrono::nanoseconds took);
 };
 
@@ -71,7 +71,7 @@ NumaMapsReader::~NumaMapsReader() {
   state_->queue.clear();
 }
 
-NumaMapsReader::Answer NumaMapsReader::of(const Key& process) {
+NumaMapsReader::Answer NumaMapsReader::of(const VmId& process) {
   const std::lock_guard lock(state_->mutex);
   const auto now = state_->options.now();
   auto& entry = state_->entries.try_emplace(process, State::Entry{.due = now})
@@ -103,7 +103,7 @@ void NumaMapsReader::forget_unasked() {
 void NumaMapsReader::read_due(const std::shared_ptr<State>& state) {
   std::unique_lock lock(state->mutex);
   while (!state->queue.empty()) {
-    const Key process = state->queue.front();
+    const VmId process = state->queue.front();
     state->queue.pop_front();
     lock.unlock();
     const auto began = cpu_time();
@@ -116,7 +116,7 @@ void NumaMapsReader::read_due(const std::shared_ptr<State>& state) {
   state->reading = false;
 }
 
-void NumaMapsReader::State::take_in(const Key& process,
+void NumaMapsReader::State::take_in(const VmId& process,
                                     const Result<std::string>& text,
                                     std::chrono::nanoseconds took) {
   Entry& entry = entries[process];

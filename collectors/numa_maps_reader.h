@@ -12,16 +12,14 @@
 // Thread-safe; a read that hangs holds up no scrape and no destructor.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string_view>
-#include <utility>
 
 #include "collectors/base/roots.h"
 #include "collectors/kernel/numa_stat.h"
+#include "collectors/vm_id.h"
 
 namespace vcpu {
 
@@ -35,8 +33,6 @@ struct NumaMapsOptions {
 
 class NumaMapsReader {
  public:
-  using Key = std::pair<pid_t, double>;  // A process, by its start time.
-
   explicit NumaMapsReader(Roots roots, NumaMapsOptions options = {});
   NumaMapsReader(const NumaMapsReader&) = delete;
   NumaMapsReader& operator=(const NumaMapsReader&) = delete;
@@ -47,7 +43,7 @@ class NumaMapsReader {
     std::string_view missing_reason;  // Empty where `huge` is there.
   };
   // What is known now; has it read, again where it is old. Never waits.
-  Answer of(const Key& process);
+  Answer of(const VmId& vm);
 
   // Forgets processes that nobody has asked for since the last call.
   void forget_unasked();

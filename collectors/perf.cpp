@@ -81,7 +81,7 @@ class Perf final : public Collector {
 
  private:
   static Rotation::VcpuId id_of(const Vm& vm, const Thread& vcpu) {
-    return {{vm.pid, vm.start_time_seconds}, vcpu.vcpu};
+    return {vm.id(), vcpu.vcpu};
   }
 
   static std::vector<Rotation::Vcpu> vcpus_of(const Snapshot& snapshot) {

@@ -87,13 +87,10 @@ class Runqueue final : public Collector {
   }
 
  private:
-  using VmId = std::pair<pid_t, double>;  // Process, start time.
   struct Victim {
     StolenTime time;
     std::uint64_t missed = 0;  // Passes in which it was not to be seen.
   };
-
-  static VmId id_of(const Vm& vm) { return {vm.pid, vm.start_time_seconds}; }
 
   void tell(const Snapshot& snapshot) {
     std::vector<pid_t> pids;
@@ -109,7 +106,7 @@ class Runqueue final : public Collector {
     const auto domains = name_domains(snapshot);
     for (auto& [id, vm] : vms_) ++vm.missed;
     for (const Vm& vm : snapshot.vms) {
-      Victim& victim = vms_[id_of(vm)];
+      Victim& victim = vms_[vm.id()];
       victim.missed = 0;
       for (const Thread& vcpu : vm.vcpus()) {
         const auto record = records.find(vcpu.tid);
@@ -144,7 +141,7 @@ class Runqueue final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       const LabelSet domain{{"domain", vm.domain}};
       StolenTime::Waits sum;
-      for (const auto& [vcpu, waits] : vms_.at(id_of(vm)).time.waits()) {
+      for (const auto& [vcpu, waits] : vms_.at(vm.id()).time.waits()) {
         if (options_.per_vcpu) {
           latency.add_histogram(domain.with("vcpu", std::to_string(vcpu)),
                                 waits.counts, seconds(waits.ns));
@@ -164,7 +161,7 @@ class Runqueue final : public Collector {
         "meanwhile; the sum over the culprits is what they waited; from eBPF, "
         "sched_switch and sched_migrate_task.");
     for (const Vm& vm : snapshot.vms) {
-      const StolenTime& time = vms_.at(id_of(vm)).time;
+      const StolenTime& time = vms_.at(vm.id()).time;
       const auto say = [&](culprit_kind kind, const std::string& culprit,
                            std::uint64_t ns) {
         stolen.add(LabelSet{{"domain", vm.domain},

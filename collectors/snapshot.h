@@ -22,6 +22,7 @@
 #include "collectors/inventory/vm_cgroups.h"
 #include "collectors/libvirt/view.h"
 #include "collectors/topology.h"
+#include "collectors/vm_id.h"
 
 namespace vcpu {
 
@@ -84,6 +85,7 @@ struct Vm {
 
   std::size_t vcpu_count = 0;  // The first so many of `threads`.
 
+  VmId id() const { return {pid, start_ticks}; }
   std::span<const Thread> vcpus() const { return {threads.data(), vcpu_count}; }
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/vm_quota.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -12,43 +10,23 @@
 namespace vcpu {
 namespace {
 
-// An error of a parser names the file; a person needs the whole path.
-template <typename T>
-Result<T> with_path(Result<T> parsed, const std::string& path) {
-  if (!parsed) return malformed(path);
-  return parsed;
-}
-
 Result<QuotaCores> read_quota(const std::string& directory, int version) {
-  if (version == 2) {
-    const auto path = directory + "/cpu.max";
-    const auto text = read_file(path);
-    if (!text) return text.error();
-    return with_path(parse_cpu_max(*text), path);
-  }
+  if (version == 2) return read_as(directory + "/cpu.max", parse_cpu_max);
   const auto path = directory + "/cpu.cfs_quota_us";
   const auto quota = read_file(path);
   if (!quota) return quota.error();
   if (!is_cfs_limit(*quota)) return QuotaCores{};
   const auto period = read_file(directory + "/cpu.cfs_period_us");
   if (!period) return period.error();
-  return with_path(parse_cfs_quota(*quota, *period), path);
+  auto parsed = parse_cfs_quota(*quota, *period);
+  if (!parsed) return malformed(path);
+  return parsed;
 }
 
 Result<double> weight_of(const Cgroup& group) {
-  const bool shares = group.version == 1;
-  const auto path = group.directory + (shares ? "/cpu.shares" : "/cpu.weight");
-  const auto text = read_file(path);
-  if (!text) return text.error();
-  return with_path(shares ? parse_cpu_shares(*text) : parse_cpu_weight(*text),
-                   path);
-}
-
-Result<CpuStat> read_stat(const std::string& directory) {
-  const auto path = directory + "/cpu.stat";
-  const auto text = read_file(path);
-  if (!text) return text.error();
-  return with_path(parse_cpu_stat(*text), path);
+  return group.version == 1
+             ? read_as(group.directory + "/cpu.shares", parse_cpu_shares)
+             : read_as(group.directory + "/cpu.weight", parse_cpu_weight);
 }
 
 // A group that was made anew under its name begins at zero.
@@ -72,10 +50,6 @@ CpuStat& operator+=(CpuStat& sum, const CpuStat& more) {
 QuotaCores least(const QuotaCores& a, const QuotaCores& b) {
   if (!a || !b) return a ? a : b;
   return std::min(*a, *b);
-}
-
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
 }
 
 bool is_gone_or_say(const Error& error, Families& said) {
@@ -186,7 +160,7 @@ void VmQuota::look(Group& group, Families& said) {
 }
 
 void VmQuota::count(Group& group, Families& said) {
-  const auto stat = read_stat(group.directory);
+  const auto stat = read_as(group.directory + "/cpu.stat", parse_cpu_stat);
   if (!stat) {
     // If it comes back, it is a new one.
     if (is_gone_or_say(stat.error(), said)) group.last = CpuStat{};

@@ -119,6 +119,10 @@ Result<std::string> read_file(const std::string& path, std::size_t most) {
   return contents;
 }
 
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
 Result<void> read_file_at(const Directory& directory, const char* name,
                           std::string& contents) {
   const int fd = ::openat(directory.fd(), name, O_RDONLY | O_CLOEXEC);

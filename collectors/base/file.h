@@ -11,6 +11,8 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "collectors/base/result.h"
@@ -43,7 +45,22 @@ class Directory {
 Result<std::string> read_file(const std::string& path,
                               std::size_t most = kMaxFileBytes);
 
-// The same below `directory`, into a buffer that is reused from call to call.
+// What `parse` makes of the text of a file: a Result, of which an Error says
+// the whole path.
+template <typename Parse>
+auto read_as(const std::string& path, const Parse& parse)
+    -> std::invoke_result_t<const Parse&, std::string_view> {
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  auto parsed = parse(std::string_view(*text));
+  if (!parsed) return malformed(path);
+  return parsed;
+}
+
+bool exists(const std::string& path);
+
+// The same as read_file() below `directory`, into a buffer that is reused from
+// call to call.
 Result<void> read_file_at(const Directory& directory, const char* name,
                           std::string& contents);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/inventory/vm_cgroups.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "collectors/base/file.h"
@@ -19,10 +17,6 @@ std::string_view name_of(std::string_view path) {
 
 std::string_view parent_of(std::string_view path) {
   return path.substr(0, path.rfind('/'));
-}
-
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
 }
 
 bool is_alone(const std::string& directory, pid_t vm) {

@@ -32,6 +32,7 @@
 #include "collectors/perf/event_groups.h"
 #include "collectors/perf/event_source.h"
 #include "collectors/perf/observation.h"
+#include "collectors/vm_id.h"
 
 namespace vcpu {
 
@@ -39,7 +40,6 @@ class Rotation {
  public:
   using Clock = std::chrono::steady_clock;
   using Now = std::function<Clock::time_point()>;
-  using VmId = std::pair<pid_t, double>;  // Process, start time.
 
   struct Limits {
     std::size_t descriptors = 0;  // Open at most; at least what a vCPU needs.

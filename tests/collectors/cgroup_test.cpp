@@ -455,7 +455,7 @@ TEST_F(Cgroups, BelongToOneRunOfAVm) {
   v2("/qemu.slice/100.scope", "150000 100000", 1, 1, 1'000'000);
   collect();
   v2("/qemu.slice/100.scope", "max 100000");
-  vm_.start_time_seconds += 1;
+  vm_.start_ticks += 100;
   EXPECT_THAT(collect(),
               ElementsAre(R"(vcpu_domain_cpu_weight{domain="web"} 100)"));
 }

@@ -18,7 +18,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 
-constexpr NumaMapsReader::Key kVm{100, 1.5};
+constexpr VmId kVm{100, 150};
 
 std::string pages(int count) {
   return "7f00 bind:0 huge N0=" + std::to_string(count) +

@@ -377,14 +377,14 @@ class RandomHost {
     for (auto vcpus = random_() % 12 + 1; vcpus > 0; --vcpus)
       tids.push_back(next_tid_++);
   }
-  std::map<Rotation::VmId, std::vector<pid_t>>::iterator any_vm() {
+  std::map<VmId, std::vector<pid_t>>::iterator any_vm() {
     return std::next(vms_.begin(),
                      static_cast<std::ptrdiff_t>(random_() % vms_.size()));
   }
 
   FakeEventSource& source_;
   std::mt19937 random_{20260404};
-  std::map<Rotation::VmId, std::vector<pid_t>> vms_;
+  std::map<VmId, std::vector<pid_t>> vms_;
   pid_t next_tid_ = 1000;
 };
 
