@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/kept_files.h"
 #include "collectors/catalog.h"
 #include "collectors/kernel/pressure.h"
 #include "collectors/vm_quota.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr std::array<const char*, 3> kResources{"cpu", "memory", "io"};
 constexpr std::size_t kCpu = 0;
+
+constexpr std::size_t kKeptFiles = 2048;
 
 constexpr const char* kSharedGroup =
     "a VM shares its CPU group with other processes; start it in one of its "
@@ -41,11 +44,6 @@ struct PressureFiles {
   const char* suffix;
   bool cpu_full;  // Of the host the kernel prints a zero that means nothing.
 };
-
-Result<Pressure> read_pressure(const PressureFiles& files,
-                               const char* resource) {
-  return read_as(files.prefix + resource + files.suffix, parse_pressure);
-}
 
 // A counter that grows by what the kernel's grows, and goes on where that
 // begins anew: a VM can be moved to another group.
@@ -83,12 +81,14 @@ void add_pressure(const LabelSet& labels, const Pressure& pressure,
 }
 
 // False where none of the files is offered.
-bool say_pressures(const PressureFiles& files, const LabelSet& labels,
-                   Pressures& totals, Family& family, Families& families) {
+bool say_pressures(const PressureFiles& files, KeptFiles& kept,
+                   const LabelSet& labels, Pressures& totals, Family& family,
+                   Families& families) {
   bool offered = false;
   for (std::size_t i = 0; i < kResources.size(); ++i) {
     const char* const resource = kResources.at(i);
-    auto pressure = read_pressure(files, resource);
+    auto pressure =
+        kept.read_as(files.prefix + resource + files.suffix, parse_pressure);
     if (!pressure && is_not_offered(pressure.error())) continue;
     offered = true;
     if (!pressure) {
@@ -123,6 +123,7 @@ class CgroupCollector final : public Collector {
     say_throttled(snapshot, families);
     say_vms_pressures(snapshot, families);
     say_hosts_pressures(families);
+    kept_.close_unread();
     return {};
   }
 
@@ -146,7 +147,7 @@ class CgroupCollector final : public Collector {
     std::string missing;
     for (const Vm& vm : snapshot.vms) {
       VmState& state = state_of(vm);
-      const Cgroup& group = snapshot.cgroups->of(vm.pid).cpu;
+      const Cgroup& group = snapshot.cgroups->of(vm.id()).cpu;
       state.has_quota = static_cast<bool>(group);
       if (state.has_quota) state.quota.read(group, vm.vcpu_count, families);
       if (!group && is_running(vm)) missing = kSharedGroup;
@@ -223,10 +224,10 @@ class CgroupCollector final : public Collector {
         "memory.pressure and io.pressure of its control group.");
     std::string missing;
     for (const Vm& vm : snapshot.vms) {
-      const auto& directory = snapshot.cgroups->of(vm.pid).unified.directory;
+      const auto& directory = snapshot.cgroups->of(vm.id()).unified.directory;
       if (directory.empty()) {
         if (missing.empty() && is_running(vm)) missing = kNoGroupOfVersion2;
-      } else if (!say_pressures({directory + "/", ".pressure", true},
+      } else if (!say_pressures({directory + "/", ".pressure", true}, kept_,
                                 {{"domain", vm.domain}}, state_of(vm).pressures,
                                 pressure, families) &&
                  exists(directory)) {
@@ -242,14 +243,15 @@ class CgroupCollector final : public Collector {
         "Time some of the host's tasks that had work stood still for want of "
         "the resource, or all of them at once (full, which the kernel does "
         "not know of the CPU); from /proc/pressure.");
-    const bool told = say_pressures({roots_.proc + "/pressure/", "", false}, {},
-                                    host_, pressure, families);
+    const bool told = say_pressures({roots_.proc + "/pressure/", "", false},
+                                    kept_, {}, host_, pressure, families);
     families.source("pressure", told ? "" : kNoPressure);
   }
 
   Roots roots_;
   std::map<VmId, VmState> vms_;
   Pressures host_;
+  KeptFiles kept_{kKeptFiles};
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/kept_files.h"
 #include "collectors/catalog.h"
 #include "collectors/huge_pages.h"
 #include "collectors/kernel/count.h"
@@ -21,6 +22,8 @@ namespace {
 
 using Bytes = std::optional<std::uint64_t>;
 
+constexpr std::size_t kKeptFiles = 1024;
+
 Bytes maximum(const Vm& vm) {
   if (vm.libvirt != nullptr && vm.libvirt->memory_max_bytes)
     return vm.libvirt->memory_max_bytes;
@@ -31,27 +34,28 @@ Bytes maximum(const Vm& vm) {
 template <typename T>
 std::optional<T> read_of_group(const std::string& path,
                                Result<T> (*parse)(std::string_view),
-                               Families& families) {
-  auto parsed = read_as(path, parse);
+                               KeptFiles& kept, Families& families) {
+  auto parsed = kept.read_as(path, parse);
   if (parsed) return *std::move(parsed);
   if (!is_gone(parsed.error())) families.problem(parsed.error().message());
   return std::nullopt;
 }
 
 // Empty where the group does not count its swap.
-Bytes swap_of(const Cgroup& group, Families& families) {
+Bytes swap_of(const Cgroup& group, KeptFiles& kept, Families& families) {
   if (!group) return {};
   if (group.version != 1) {
     return read_of_group(group.directory + "/memory.swap.current", parse_count,
-                         families);
+                         kept, families);
   }
   const auto stat = read_of_group(group.directory + "/memory.stat",
-                                  parse_memory_stat, families);
+                                  parse_memory_stat, kept, families);
   return stat ? stat->swap_bytes : Bytes{};
 }
 
 struct OfProcess {
-  ProcessMemory memory;
+  Bytes page_table_bytes;
+  Bytes swap_bytes;
   std::uint64_t major_faults = 0;
 };
 
@@ -70,6 +74,7 @@ class Memory final : public Collector {
     say_host(info, families);
     if (info) say_overcommit(snapshot, info->total_bytes, families);
     say_swapping(families);
+    kept_.close_unread();
     return {};
   }
 
@@ -99,8 +104,7 @@ class Memory final : public Collector {
                                 "tells its maximum memory");
   }
 
-  void say_use(const Snapshot& snapshot, bool has_swap,
-               Families& families) const {
+  void say_use(const Snapshot& snapshot, bool has_swap, Families& families) {
     auto& swap = families.gauge(
         "vcpu_domain_swap_bytes",
         "Memory of the VM in the host's swap, by its own control group or, "
@@ -118,15 +122,15 @@ class Memory final : public Collector {
     bool all_groups = true;
     for (const Vm& vm : snapshot.vms) {
       const auto in_swap =
-          has_swap ? swap_of(snapshot.cgroups->of(vm.pid).memory, families)
-                   : Bytes{};
-      const auto process = read_process(vm, families);
+          has_swap
+              ? swap_of(snapshot.cgroups->of(vm.id()).memory, kept_, families)
+              : Bytes{};
+      const auto process = process_of(vm, has_swap && !in_swap, families);
       if (!process) continue;
       const LabelSet domain{{"domain", vm.domain}};
-      if (has_swap)
-        add(swap, domain, in_swap ? in_swap : process->memory.swap_bytes);
+      if (has_swap) add(swap, domain, in_swap ? in_swap : process->swap_bytes);
       all_groups = all_groups && in_swap;
-      add(tables, domain, process->memory.page_table_bytes);
+      add(tables, domain, process->page_table_bytes);
       faults.add(domain, static_cast<double>(process->major_faults));
     }
     families.source("swap", has_swap ? "" : "the host has no swap");
@@ -139,6 +143,13 @@ class Memory final : public Collector {
   }
 
   // Nothing where the VM has ended.
+  std::optional<OfProcess> process_of(const Vm& vm, bool with_swap,
+                                      Families& families) const {
+    if (!vm.memory_use || with_swap) return read_process(vm, families);
+    return OfProcess{
+        vm.memory_use->page_table_bytes, {}, vm.memory_use->major_faults};
+  }
+
   std::optional<OfProcess> read_process(const Vm& vm,
                                         Families& families) const {
     const auto path = roots_.proc + "/" + std::to_string(vm.pid);
@@ -146,7 +157,9 @@ class Memory final : public Collector {
     // Last: while this is the VM's process, what was read before was its, too.
     const auto stat = read_as(path + "/stat", parse_task_stat);
     if (stat && stat->start_ticks != vm.start_ticks) return std::nullopt;
-    if (memory && stat) return OfProcess{*memory, stat->major_faults};
+    if (memory && stat)
+      return OfProcess{memory->page_table_bytes, memory->swap_bytes,
+                       stat->major_faults};
     const auto& error = memory ? stat.error() : memory.error();
     if (!is_gone(error)) families.problem(error.message());
     return std::nullopt;
@@ -251,6 +264,7 @@ class Memory final : public Collector {
       static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   std::uint64_t swapped_in_ = 0;  // Pages.
   std::uint64_t swapped_out_ = 0;
+  KeptFiles kept_{kKeptFiles};
 };
 
 }  // namespace

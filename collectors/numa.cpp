@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "collectors/base/file.h"
+#include "collectors/base/kept_files.h"
 #include "collectors/catalog.h"
 #include "collectors/huge_pages.h"
 #include "collectors/kernel/numa_stat.h"
@@ -17,6 +18,7 @@
 namespace vcpu {
 namespace {
 
+constexpr std::size_t kKeptFiles = 1024;
 constexpr const char* kGroupSource = "vm_memory_cgroup";
 constexpr const char* kHugeSource = "vm_hugepages";
 
@@ -79,7 +81,7 @@ class Numa final : public Collector {
     huge_sizes_ = huge_sizes_in_use();
     for (const Vm& vm : snapshot.vms) {
       const LabelSet labels{{"domain", vm.domain}};
-      const auto lies = memory_of(vm, snapshot.cgroups->of(vm.pid), families);
+      const auto lies = memory_of(vm, snapshot.cgroups->of(vm.id()), families);
       for (const auto& [node, bytes] : lies.bytes) {
         memory.add(labels.with("numa_node", std::to_string(node)),
                    static_cast<double>(bytes));
@@ -91,6 +93,7 @@ class Numa final : public Collector {
       if (placement->distance) distance.add(labels, *placement->distance);
     }
     if (maps_) maps_->forget_unasked();
+    kept_.close_unread();
     return {};
   }
 
@@ -117,11 +120,11 @@ class Numa final : public Collector {
     return memory;
   }
 
-  static std::optional<MemoryNumaStat> memory_stat(const Cgroup& group,
-                                                   Families& families) {
+  std::optional<MemoryNumaStat> memory_stat(const Cgroup& group,
+                                            Families& families) {
     static const auto page_bytes =
         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    const auto text = read_file(group.directory + "/memory.numa_stat");
+    const auto text = kept_.read(group.directory + "/memory.numa_stat");
     if (!text) {
       // The group of a VM that has ended is gone as a whole.
       if (!is_gone(text.error())) {
@@ -146,8 +149,7 @@ class Numa final : public Collector {
                                       const NodeBytes& in_memory_stat,
                                       Families& families) {
     if (huge_sizes_.empty()) return NodeBytes{};
-    const auto status = read_file(path_of(vm) + "/status");
-    const auto all = status ? hugetlb_bytes(*status).value_or(0) : 0;
+    const auto all = huge_bytes(vm);
     if (all == 0) return NodeBytes{};
     auto counted = in_hugetlb_group(group);
     if (total(counted) == 0) counted = in_memory_stat;
@@ -163,6 +165,12 @@ class Numa final : public Collector {
     if (read.missing_reason.empty()) return read.huge;
     families.source(kHugeSource, read.missing_reason);
     return std::nullopt;
+  }
+
+  std::uint64_t huge_bytes(const Vm& vm) const {
+    if (vm.memory_use) return vm.memory_use->hugetlb_bytes;
+    const auto status = read_file(path_of(vm) + "/status");
+    return status ? hugetlb_bytes(*status).value_or(0) : 0;
   }
 
   NodeBytes in_hugetlb_group(const Cgroup& group) const {
@@ -197,6 +205,7 @@ class Numa final : public Collector {
   Roots roots_;
   std::unique_ptr<NumaMapsReader> maps_;  // Null: not to be read.
   std::vector<std::string> huge_sizes_;
+  KeptFiles kept_{kKeptFiles};
 };
 
 }  // namespace

@@ -60,6 +60,13 @@ struct Thread {
   LabelSet labels;                          // domain and vcpu; only for vCPUs.
 };
 
+// What the memory of a VM's process comes to, besides itself.
+struct MemoryUse {
+  std::uint64_t page_table_bytes = 0;  // Its own; not KVM's (EPT, NPT).
+  std::uint64_t hugetlb_bytes = 0;     // Its huge pages.
+  std::uint64_t major_faults = 0;      // Never decreases.
+};
+
 // Time of all threads of one role of a VM, those that have ended included.
 struct RoleTime {
   ThreadRole role = ThreadRole::kOther;
@@ -81,6 +88,8 @@ struct Vm {
   double start_time_seconds = 0;  // Since the epoch.
   std::vector<Thread> threads;    // vCPUs first, by index; then the others.
   std::vector<RoleTime> role_times;
+  std::optional<MemoryUse> memory_use;     // Empty: the pass does not tell it;
+                                           // /proc/PID/{status,stat} do.
   const LibvirtDomain* libvirt = nullptr;  // Null: libvirt does not know it.
 
   std::size_t vcpu_count = 0;  // The first so many of `threads`.

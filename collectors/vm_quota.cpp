@@ -199,6 +199,7 @@ std::optional<CpuStat> VmQuota::throttled() const {
 }
 
 std::optional<std::uint64_t> VmQuota::throttled_ns(int vcpu) const {
+  if (!limited_) return std::nullopt;
   const auto group = std::find_if(
       groups_.begin(), groups_.end(),
       [&](const Group& each) { return each.vcpu == vcpu && each.limited; });

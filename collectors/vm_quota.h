@@ -8,7 +8,7 @@
 // and counts only what its own quota stopped.
 //
 // Few files are read per scrape. The time stopped only of groups that have, or
-// had, a quota. Quotas and the weight every fourth time: of the VM's own groups
+// had, a quota. Quotas and the weight every eighth time: of the VM's own groups
 // and its first vCPU's (libvirt sets those of all vCPUs alike, so that a change
 // there has all looked at), and of a few others in turn, so that a quota on any
 // of them is found within a round.
@@ -29,8 +29,8 @@ namespace vcpu {
 
 class VmQuota {
  public:
-  static constexpr unsigned kScrapesPerLook = 4;
-  static constexpr unsigned kScrapesPerRound = 32;
+  static constexpr unsigned kScrapesPerLook = 8;
+  static constexpr unsigned kScrapesPerRound = 64;
 
   // `phase`: any number; VMs of different ones are looked at, and have their
   // groups listed, which is once in a round, in different scrapes.

@@ -162,9 +162,10 @@ int print_once(const Config& config) {
   return std::cout ? 0 : fail("cannot write to standard output");
 }
 
-// Room for a full house of clients: with no descriptor left, civetweb spins.
+// Room for files that stay open, and for a full house of clients: with no
+// descriptor left, civetweb spins.
 void raise_descriptor_limit() {
-  constexpr rlim_t kEnough = 4096;
+  constexpr rlim_t kEnough = 16384;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kEnough));

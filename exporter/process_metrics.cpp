@@ -2,6 +2,7 @@
 #include "exporter/process_metrics.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -59,13 +60,23 @@ void add_start(Families& families) {
                        static_cast<double>(::sysconf(_SC_CLK_TCK)));
 }
 
+std::optional<double> open_descriptors() {
+  constexpr const char* kList = "/proc/self/fd";
+  // Since Linux 6.2 their number is the directory's size.
+  struct stat about {};
+  if (::stat(kList, &about) == 0 && about.st_size > 0)
+    return static_cast<double>(about.st_size);
+  const auto open = list_numbers(kList);
+  if (!open) return std::nullopt;
+  return static_cast<double>(open->size() - 1);  // One is the listing's own.
+}
+
 void add_descriptors(Families& families) {
-  if (const auto open = list_numbers("/proc/self/fd")) {
-    // One of them is the listing's own.
+  if (const auto open = open_descriptors()) {
     families
         .gauge("process_open_fds",
                "Open file descriptors of this exporter; from /proc/self/fd.")
-        .add({}, static_cast<double>(open->size() - 1));
+        .add({}, *open);
   }
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {

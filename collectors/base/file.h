@@ -45,16 +45,21 @@ class Directory {
 Result<std::string> read_file(const std::string& path,
                               std::size_t most = kMaxFileBytes);
 
-// What `parse` makes of the text of a file: a Result, of which an Error says
-// the whole path.
-template <typename Parse>
-auto read_as(const std::string& path, const Parse& parse)
+// What `parse` makes of the text that was read from `path`: a Result, of which
+// an Error says the whole path.
+template <typename Text, typename Parse>
+auto parse_as(const Result<Text>& text, const std::string& path,
+              const Parse& parse)
     -> std::invoke_result_t<const Parse&, std::string_view> {
-  const auto text = read_file(path);
   if (!text) return text.error();
   auto parsed = parse(std::string_view(*text));
   if (!parsed) return malformed(path);
   return parsed;
+}
+
+template <typename Parse>
+auto read_as(const std::string& path, const Parse& parse) {
+  return parse_as(read_file(path), path, parse);
 }
 
 bool exists(const std::string& path);

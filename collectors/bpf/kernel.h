@@ -61,7 +61,19 @@ struct sched_entity {
 
 struct signal_struct { /* What the threads of a process share. */
   int nr_threads;
+  unsigned long maj_flt; /* Of its threads that have ended. */
 } KERNEL_STRUCT;
+
+typedef struct {
+  __s64 counter;
+} KERNEL_STRUCT atomic_long_t;
+
+struct mm_struct { /* A process's memory; null for kernel threads. */
+  atomic_long_t pgtables_bytes;
+  atomic_long_t hugetlb_usage; /* Base pages; CONFIG_HUGETLB_PAGE. */
+} KERNEL_STRUCT;
+
+struct css_set; /* The control groups of a task, shared by all with the same. */
 
 struct thread_info {
   u32 cpu; /* Since Linux 5.16. */
@@ -84,9 +96,12 @@ struct task_struct {
   struct task_struct* group_leader;
   unsigned long nvcsw; /* Voluntary and involuntary switches. */
   unsigned long nivcsw;
+  unsigned long maj_flt; /* Page faults that waited for I/O. */
   u64 start_boottime;
   char comm[16];
   struct signal_struct* signal;
+  struct mm_struct* mm;
+  struct css_set* cgroups; /* CONFIG_CGROUPS */
 } KERNEL_STRUCT;
 
 /* Before Linux 5.14. */

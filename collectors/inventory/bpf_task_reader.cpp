@@ -26,8 +26,9 @@ Result<TasksProgram> open_program(const Roots& roots, bool ebpf) {
 
 // As /proc/PID/stat tells it.
 std::uint64_t ticks(std::uint64_t ns) {
-  const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  return ns / (1'000'000'000 / per_second);
+  static const auto ns_per_tick =
+      1'000'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return ns / ns_per_tick;
 }
 
 std::string comm_of(const task_record& task) {
@@ -110,8 +111,8 @@ void BpfTaskReader::choose(const std::vector<pid_t>& pids, Families& said) {
   said.problem("task_iterator: " + missing_reason_);
 }
 
-std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
-  if (!missing_reason_.empty()) return procfs_.threads(pid, said);
+std::span<const BpfTaskReader::Record> BpfTaskReader::records_of(
+    pid_t pid) const {
   const auto tgid = static_cast<__u32>(pid);
   const auto first = std::partition_point(
       records_.begin(), records_.end(),
@@ -119,14 +120,38 @@ std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
   const auto last = std::partition_point(
       first, records_.end(),
       [&](const Record& record) { return record.task.tgid == tgid; });
-  const auto found = static_cast<std::size_t>(last - first);
-  const auto read = std::min(found, kMaxThreads);
-  if (read < found) said.dropped("thread_limit");
+  return {first, last};
+}
+
+std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
+  if (!missing_reason_.empty()) return procfs_.threads(pid, said);
+  auto records = records_of(pid);
+  if (records.size() > kMaxThreads) {
+    said.dropped("thread_limit");
+    records = records.first(kMaxThreads);
+  }
   std::vector<Task> tasks;
-  tasks.reserve(read);
-  for (std::size_t i = 0; i < read; ++i)
-    tasks.push_back(make_task(first[static_cast<std::ptrdiff_t>(i)]));
+  tasks.reserve(records.size());
+  for (const Record& record : records) tasks.push_back(make_task(record));
   return tasks;
+}
+
+std::optional<ProcessFacts> BpfTaskReader::facts(pid_t pid) {
+  if (!missing_reason_.empty()) return std::nullopt;
+  const auto records = records_of(pid);
+  // Its first thread, where it is itself not ended.
+  if (records.empty() || records[0].task.tid != records[0].task.tgid)
+    return std::nullopt;
+  static const auto page_bytes =
+      static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const task_record& process = records[0].task;
+  ProcessFacts facts{
+      {process.page_table_bytes, process.hugetlb_pages * page_bytes,
+       process.ended_major_faults},
+      process.groups};
+  for (const Record& record : records)
+    facts.memory.major_faults += record.task.major_faults;
+  return facts;
 }
 
 Task BpfTaskReader::make_task(const Record& record) {

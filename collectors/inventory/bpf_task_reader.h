@@ -8,9 +8,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "collectors/base/roots.h"
 #include "collectors/bpf/tasks_program.h"
@@ -32,6 +35,7 @@ class BpfTaskReader final : public TaskReader {
   Result<std::vector<Process>> processes(Families& said) override;
   void choose(const std::vector<pid_t>& pids, Families& said) override;
   std::vector<Task> threads(pid_t pid, Families& said) override;
+  std::optional<ProcessFacts> facts(pid_t pid) override;
   void report(Families& said) override;
 
  private:
@@ -42,6 +46,7 @@ class BpfTaskReader final : public TaskReader {
 
   // False where this pass has to be made by /proc.
   bool read_records();
+  std::span<const Record> records_of(pid_t pid) const;
   Task make_task(const Record& record);
   std::shared_ptr<const CpuSet> allowed(std::string_view mask);
 

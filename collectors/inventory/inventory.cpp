@@ -68,7 +68,8 @@ Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
       tasks_(std::move(tasks)),
       command_lines_(std::move(command_lines)),
       libvirt_(std::move(libvirt)),
-      patience_(patience) {}
+      patience_(patience),
+      cgroups_(std::make_shared<VmCgroups>(roots_)) {}
 
 Result<Snapshot> Inventory::take(Families& said) {
   auto topology = read_topology(roots_);
@@ -89,16 +90,21 @@ Result<Snapshot> Inventory::take(Families& said) {
   const auto vhosts = vhost_threads(*processes);
   for (auto& [pid, instance] : instances_) {
     auto tasks = read_tasks(instance, vhosts, said);
-    if (!tasks.empty()) alive.push_back({&instance, std::move(tasks)});
+    if (!tasks.empty())
+      alive.push_back({&instance, std::move(tasks), tasks_->facts(pid)});
   }
   const auto labels = name(alive);
   const auto libvirt = by_uuid(*snapshot.libvirt);
+  std::vector<VmCgroups::Member> members;
   for (std::size_t i = 0; i < alive.size(); ++i) {
     if (labels[i].empty()) {
       said.dropped("second_process_of_a_vm");
       continue;
     }
+    const auto& facts = alive[i].facts;
     Vm vm = make_vm(*alive[i].instance, labels[i], std::move(alive[i].tasks));
+    if (facts) vm.memory_use = alive[i].instance->raise(facts->memory);
+    members.push_back({vm.id(), facts ? facts->groups : 0});
     // By both: anybody can start a process with a uuid that is not his.
     const auto known = libvirt.find(vm.uuid);
     if (known != libvirt.end() && label_text(known->second->name) == vm.name)
@@ -108,9 +114,8 @@ Result<Snapshot> Inventory::take(Families& said) {
   std::sort(snapshot.vms.begin(), snapshot.vms.end(),
             [](const Vm& a, const Vm& b) { return a.domain < b.domain; });
   tasks_->report(said);
-  std::vector<pid_t> pids;
-  for (const Vm& vm : snapshot.vms) pids.push_back(vm.pid);
-  snapshot.cgroups = std::make_shared<VmCgroups>(roots_, std::move(pids));
+  cgroups_->begin(members);
+  snapshot.cgroups = cgroups_;
   return snapshot;
 }
 
@@ -158,6 +163,13 @@ void Inventory::choose_tasks(Families& said) {
   pids.reserve(instances_.size());
   for (const auto& [pid, instance] : instances_) pids.push_back(pid);
   tasks_->choose(pids, said);
+}
+
+MemoryUse Inventory::Instance::raise(MemoryUse now) {
+  // A thread that ends is counted nowhere for a moment.
+  major_faults = std::max(major_faults, now.major_faults);
+  now.major_faults = major_faults;
+  return now;
 }
 
 // A process that could not be read once has not ended for that: its totals wait
@@ -221,7 +233,7 @@ std::vector<Task> Inventory::read_tasks(const Instance& instance,
 std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
   std::vector<DomainNames::Process> named;
   named.reserve(alive.size());
-  for (const auto& [instance, tasks] : alive) {
+  for (const auto& [instance, tasks, facts] : alive) {
     named.push_back({instance->identity.name, instance->identity.uuid,
                      instance->key.pid, instance->key.start_ticks,
                      instance->owner});

@@ -56,6 +56,9 @@ class Inventory {
     double start_time_seconds = 0;
     VmTotals totals;
     int missed = 0;  // Passes in which it was not to be seen.
+    std::uint64_t major_faults = 0;
+
+    MemoryUse raise(MemoryUse now);  // To what was seen before.
   };
 
   struct TaskWithRole {
@@ -66,6 +69,7 @@ class Inventory {
   struct Alive {  // An instance at this scrape.
     Instance* instance;
     std::vector<Task> tasks;
+    std::optional<ProcessFacts> facts;
   };
 
   void find_instances(const std::vector<Process>& processes, Families& said);
@@ -91,6 +95,7 @@ class Inventory {
   LibvirtSource libvirt_;
   std::chrono::milliseconds patience_;
 
+  std::shared_ptr<VmCgroups> cgroups_;  // Each snapshot's.
   DomainNames names_;
   std::map<pid_t, Instance> instances_;
 };

@@ -31,6 +31,9 @@ class ProcfsTaskReader final : public TaskReader {
   void choose(const std::vector<pid_t>& /*pids*/, Families& /*said*/) override {
   }
   std::vector<Task> threads(pid_t pid, Families& said) override;
+  std::optional<ProcessFacts> facts(pid_t /*pid*/) override {
+    return std::nullopt;
+  }
   void report(Families& said) override;
 
  private:

@@ -44,6 +44,12 @@ struct Task {
   std::shared_ptr<const CpuSet> allowed;    // Online CPUs only; null: unknown.
 };
 
+// Of one process, as a pass over its threads tells it.
+struct ProcessFacts {
+  MemoryUse memory;
+  std::uint64_t groups = 0;  // As VmCgroups::Member::groups.
+};
+
 // Of one process; one that has more is no VM, or not worth a scrape.
 inline constexpr std::size_t kMaxThreads = 8192;
 
@@ -61,6 +67,9 @@ class TaskReader {
 
   // By ascending tid; empty where the process has ended.
   virtual std::vector<Task> threads(pid_t pid, Families& said) = 0;
+
+  // Empty where the pass does not tell, or the process has ended.
+  virtual std::optional<ProcessFacts> facts(pid_t pid) = 0;
 
   // Says which of its sources this pass could read, and why not the others.
   virtual void report(Families& said) = 0;

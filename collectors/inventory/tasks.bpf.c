@@ -78,6 +78,14 @@ int read_tasks(struct bpf_iter__task *context) {
   out->involuntary = task->nivcsw;
   out->migrations = task->se.nr_migrations;
   out->waiting_ns = waiting(task);
+  out->major_faults = task->maj_flt;
+  out->ended_major_faults = task->signal->maj_flt;
+  out->page_table_bytes = task->mm->pgtables_bytes.counter;
+  out->hugetlb_pages = 0;
+  if (bpf_core_field_exists(task->mm->hugetlb_usage))
+    out->hugetlb_pages = task->mm->hugetlb_usage.counter;
+  out->groups = 0;
+  if (bpf_core_field_exists(task->cgroups)) out->groups = (u64)task->cgroups;
   comm = (void *)task + bpf_core_field_offset(task->comm);
   ((u64 *)out->comm)[0] = comm[0];
   ((u64 *)out->comm)[1] = comm[1];

@@ -28,6 +28,11 @@ struct task_record {
   __u64 involuntary;
   __u64 migrations;
   __u64 waiting_ns; /* The wait that goes on; 0: it waits for no CPU. */
+  __u64 major_faults;
+  __u64 ended_major_faults; /* Of threads of its process that have ended. */
+  __u64 page_table_bytes;   /* Of its process. */
+  __u64 hugetlb_pages;      /* Of its process, in base pages. */
+  __u64 groups;             /* Another where its control groups are others. */
   char comm[16];
 };
 

@@ -43,44 +43,73 @@ bool is_named_as_vm(std::string_view path) {
          parent.find("pod") != std::string_view::npos;
 }
 
-VmCgroups::VmCgroups(Roots roots, std::vector<pid_t> vms)
-    : roots_(std::move(roots)), vms_(std::move(vms)) {}
+void VmCgroups::begin(const std::vector<Member>& vms) {
+  std::map<VmId, Known> now;
+  for (const auto& [vm, groups] : vms) {
+    auto& known = now[vm];
+    const auto before = known_.find(vm);
+    if (groups != 0 && before != known_.end() &&
+        before->second.groups == groups && before->second.scrapes_left > 0) {
+      known = std::move(before->second);
+      --known.scrapes_left;
+    }
+    known.groups = groups;
+  }
+  known_ = std::move(now);
+  unified_top_.clear();
+}
 
-const VmCgroup& VmCgroups::of(pid_t vm) {
+const VmCgroup& VmCgroups::of(const VmId& vm) {
   static const VmCgroup none;
-  if (!read_) read();
-  const auto found = groups_.find(vm);
-  return found == groups_.end() ? none : found->second;
+  const auto found = known_.find(vm);
+  if (found == known_.end()) return none;
+  if (!found->second.read) read(vm.first, found->second);
+  return found->second.cgroup;
 }
 
-void VmCgroups::read() {
-  read_ = true;
-  for (const pid_t vm : vms_) groups_.emplace(vm, read(vm));
-}
-
-VmCgroup VmCgroups::read(pid_t vm) const {
+void VmCgroups::read(pid_t vm, Known& known) {
+  known.read = true;
   const auto text =
       read_file(roots_.proc + "/" + std::to_string(vm) + "/cgroup");
-  if (!text) return {};
-  return {own(vm, *text, "cpu"), own(vm, *text, "memory"),
-          own(vm, *text, "hugetlb"), own(vm, *text, "")};
+  if (!text) return;
+  bool by_name = true;
+  const auto find = [&](Cgroup& group, std::string_view controller) {
+    auto found = own(vm, *text, controller);
+    group = std::move(found.group);
+    by_name = by_name && found.by_name;
+  };
+  find(known.cgroup.cpu, "cpu");
+  find(known.cgroup.memory, "memory");
+  find(known.cgroup.hugetlb, "hugetlb");
+  find(known.cgroup.unified, "");
+  // Not the groups of all VMs in the same scrape.
+  if (by_name)
+    known.scrapes_left =
+        kScrapesKnown - static_cast<unsigned>(vm) % (kScrapesKnown / 2);
 }
 
-Cgroup VmCgroups::own(pid_t vm, std::string_view text,
-                      std::string_view controller) const {
+VmCgroups::Own VmCgroups::own(pid_t vm, std::string_view text,
+                              std::string_view controller) {
   const auto [full, version] = controller_cgroup(text, controller);
   const auto path = vm_group(full);
   // Of the reader's own cgroup namespace, others' paths lead out of it.
   if (path.size() < 2 || path.find("/..") != std::string_view::npos) return {};
-  std::string top = roots_.sys + "/fs/cgroup";
-  if (version == 1) {
-    top += "/" + std::string(controller);
-  } else if (exists(top + "/unified")) {
-    top += "/unified";
+  Cgroup group{version == 1
+                   ? roots_.sys + "/fs/cgroup/" + std::string(controller)
+                   : unified_top(),
+               version};
+  group.directory += path;
+  if (is_named_as_vm(path)) return {std::move(group)};
+  if (!is_alone(group.directory, vm)) return {{}, false};
+  return {std::move(group), false};
+}
+
+const std::string& VmCgroups::unified_top() {
+  if (unified_top_.empty()) {
+    unified_top_ = roots_.sys + "/fs/cgroup";
+    if (exists(unified_top_ + "/unified")) unified_top_ += "/unified";
   }
-  Cgroup group{top + std::string(path), version};
-  if (!is_named_as_vm(path) && !is_alone(group.directory, vm)) return {};
-  return group;
+  return unified_top_;
 }
 
 }  // namespace vcpu

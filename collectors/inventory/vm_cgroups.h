@@ -7,19 +7,23 @@
 // the only process in it. What a VM shares with others says nothing about it.
 //
 // Below --path.sysfs/fs/cgroup: version 1's controllers by name, version 2 at
-// the top or in `unified`. Read at the first question of a scrape, so a scrape
-// that asks nothing pays nothing. One scrape, one thread.
+// the top or in `unified`. Read when it is asked, so a scrape that asks nothing
+// pays nothing; and no more than needed, where it is known that a VM is still
+// in the groups it was in. One scrape, one thread.
 // https://docs.kernel.org/admin-guide/cgroup-v2.html
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/vm_id.h"
 
 namespace vcpu {
 
@@ -39,22 +43,43 @@ struct VmCgroup {
 
 class VmCgroups {
  public:
-  // `vms`: the processes of all VMs of a snapshot.
-  VmCgroups(Roots roots, std::vector<pid_t> vms);
+  // A group may get another path while its VM stays in it: what is known is
+  // read again after so many scrapes.
+  static constexpr unsigned kScrapesKnown = 64;
 
-  // Empty groups where it is none of `vms` or has ended.
-  const VmCgroup& of(pid_t vm);
+  struct Member {
+    VmId vm;
+    std::uint64_t groups = 0;  // Is another one after it was moved to other
+                               // groups. 0: that is not known.
+  };
+
+  explicit VmCgroups(Roots roots) : roots_(std::move(roots)) {}
+
+  // Once per scrape, with all VMs of its snapshot.
+  void begin(const std::vector<Member>& vms);
+
+  // Empty groups where there is no such VM or it has ended.
+  const VmCgroup& of(const VmId& vm);
 
  private:
-  void read();
-  VmCgroup read(pid_t vm) const;
-  Cgroup own(pid_t vm, std::string_view text,
-             std::string_view controller) const;
+  struct Known {
+    std::uint64_t groups = 0;
+    bool read = false;
+    unsigned scrapes_left = 0;  // In which it need not be read again.
+    VmCgroup cgroup;
+  };
+  struct Own {
+    Cgroup group;
+    bool by_name = true;  // Which processes are in it did not matter.
+  };
+
+  void read(pid_t vm, Known& known);
+  Own own(pid_t vm, std::string_view text, std::string_view controller);
+  const std::string& unified_top();
 
   Roots roots_;
-  std::vector<pid_t> vms_;
-  bool read_ = false;
-  std::map<pid_t, VmCgroup> groups_;
+  std::map<VmId, Known> known_;
+  std::string unified_top_;  // Of this scrape; empty: not looked for.
 };
 
 // The group that a VM's group of threads (emulator, vcpu0) belongs to.

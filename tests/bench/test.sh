@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# That the price of the eBPF programs can be measured, and that they work while it is: no figure of it, as noise can
-# break any. usage: test.sh [SWITCH_PRICE]. Prints "ok NAME", "not ok NAME: reason" or "skip NAME: reason".
+# That the price of the eBPF programs and of a scrape can be measured, and that they work while it is: no figure of it,
+# as noise can break any. usage: test.sh [SWITCH_PRICE]. Prints "ok NAME", "not ok NAME: reason" or "skip NAME: reason".
 set -u
 program=${1:-$(dirname "$0")/../../build/tests/switch_price}
-
-if [ ! -x "$program" ]; then
-  echo "skip bench: $program was built without eBPF"
-  exit 0
-fi
 
 failed=0
 result() { # result NAME REASON
@@ -20,6 +15,26 @@ result() { # result NAME REASON
     failed=1
   fi
 }
+
+if [ "$(id -u)" = 0 ]; then
+  cost=$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=3 --vcpus=2 --quotas=1 --scrapes=3 2>&1)
+  status=$?
+  missing=
+  for row in inventory sched memory cgroup numa "whole, wall clock" "whole, CPU of the exporter"; do
+    grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
+  done
+  grep -q "^3 virtual machines, 6 vCPUs, [1-9]" <<<"$cost" || missing+="it did not see the machines; "
+  result "a scrape of machines made for it is measured by collector" \
+    "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$cost")"
+  result "their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"
+else
+  echo "skip bench: only root makes control groups for a scrape to be measured"
+fi
+
+if [ ! -x "$program" ]; then
+  echo "skip bench: $program was built without eBPF"
+  exit $failed
+fi
 
 wrong=$("$program" --rounds=none 2>&1)
 status=$?

@@ -102,8 +102,7 @@ class Cgroups : public testing::Test {
   std::vector<std::string> collect() {
     said_ = Families();
     auto snapshot = snapshot_of({vm_});
-    snapshot.cgroups =
-        std::make_shared<VmCgroups>(tree_.roots(), std::vector<pid_t>{kPid});
+    snapshot.cgroups = cgroups_of(snapshot, tree_.roots());
     EXPECT_TRUE(cgroup_->collect(snapshot, said_));
     return samples_of(said_);
   }

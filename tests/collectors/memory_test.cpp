@@ -79,9 +79,7 @@ class Memory : public testing::Test {
 
   std::vector<std::string> collect() {
     Snapshot snapshot = snapshot_of(vms_);
-    std::vector<pid_t> pids;
-    for (const Vm& vm : vms_) pids.push_back(vm.pid);
-    snapshot.cgroups = std::make_shared<VmCgroups>(tree_.roots(), pids);
+    snapshot.cgroups = cgroups_of(snapshot, tree_.roots());
     said_ = {};
     EXPECT_TRUE(memory_->collect(snapshot, said_));
     return samples_of(said_);
@@ -239,6 +237,19 @@ TEST_F(Memory, SkipsAVmThatHasEnded) {
   process_file(100, "status", "VmPTE:\t4 kB\nVmSwap:\t8 kB\n");
   process_file(100, "stat", stat_with(5, 2000));
   EXPECT_EQ(use(), rest);
+  EXPECT_THAT(said_.problems(), IsEmpty());
+}
+
+TEST_F(Memory, ReadsNoFileOfAProcessOfWhichThePassTold) {
+  vm(100, "web", "0::/qemu.slice/100.scope\n");
+  system("fs/cgroup/qemu.slice/100.scope/memory.swap.current", "8192\n");
+  vms_[0].memory_use = MemoryUse{12288, 0, 21};
+  process_file(100, "status", "garbage");
+  process_file(100, "stat", "garbage");
+  EXPECT_THAT(
+      use(), ElementsAre(R"(vcpu_domain_swap_bytes{domain="web"} 8192)",
+                         R"(vcpu_domain_page_table_bytes{domain="web"} 12288)",
+                         R"(vcpu_domain_major_faults_total{domain="web"} 21)"));
   EXPECT_THAT(said_.problems(), IsEmpty());
 }
 

@@ -10,7 +10,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "collectors/base/file.h"
 #include "collectors/catalog.h"
+#include "collectors/kernel/task_stat.h"
+#include "collectors/kernel/task_status.h"
+#include "tests/support/cpu_group.h"
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
 #include "tests/support/proc_tree.h"
@@ -129,6 +133,41 @@ TEST_F(BpfReader, TellsWhatProcTellsToTheNanosecond) {
   EXPECT_EQ(ours->start_ticks, theirs->start_ticks);
   EXPECT_EQ(ours->num_threads, theirs->num_threads);
   EXPECT_FALSE(ours->kernel_thread);
+}
+
+TEST_F(BpfReader, TellsOfMemoryWhatProcTells) {
+  FakeVm vm(qemu_argv("memory", "dddddddd-0000-0000-0000-000000000009"),
+            {"CPU 0/KVM", "CPU 1/KVM"});
+  vm.allocate("anon", 0, 64);  // Page tables of two pages and more.
+  read(vm.pid());
+  const auto facts = reader_->facts(vm.pid());
+  ASSERT_TRUE(facts);
+  const auto path = "/proc/" + std::to_string(vm.pid());
+  const auto memory = read_as(path + "/status", parse_process_memory);
+  const auto stat = read_as(path + "/stat", parse_task_stat);
+  ASSERT_TRUE(memory && stat);
+  EXPECT_EQ(facts->memory.page_table_bytes, memory->page_table_bytes);
+  EXPECT_GT(facts->memory.page_table_bytes, 4096U);
+  EXPECT_EQ(facts->memory.major_faults, stat->major_faults);
+  EXPECT_EQ(facts->memory.hugetlb_bytes, 0U);
+  EXPECT_FALSE(reader_->facts(1));  // Not chosen.
+}
+
+TEST_F(BpfReader, TellsThatAProcessIsInOtherGroups) {
+  FakeVm vm(qemu_argv("moved", "dddddddd-0000-0000-0000-00000000000a"),
+            {"CPU 0/KVM"});
+  const auto groups = [&] {
+    read(vm.pid());
+    const auto facts = reader_->facts(vm.pid());
+    return facts ? facts->groups : 0;
+  };
+  const auto before = groups();
+  EXPECT_NE(before, 0U);
+  EXPECT_EQ(groups(), before);
+  const auto group = CpuGroup::make("vcpu_task_reader_test");
+  if (!group) GTEST_SKIP() << "no CPU group can be made here";
+  group->add_process(vm.pid());
+  EXPECT_NE(groups(), before);
 }
 
 // What every collector of VMs with the snapshot as its only source says of the

@@ -54,6 +54,49 @@ TEST_F(InventoryOnATree, IsEmptyOnAHostWithoutVms) {
   EXPECT_THAT(said_.problems(), IsEmpty());
 }
 
+// Reads a tree, and is told what an eBPF pass would tell besides.
+class ReaderWithFacts final : public TaskReader {
+ public:
+  ReaderWithFacts(const Roots& roots, std::optional<ProcessFacts>& facts)
+      : procfs_(roots), facts_(facts) {}
+  void begin(std::shared_ptr<const Topology> host) override {
+    procfs_.begin(std::move(host));
+  }
+  Result<std::vector<Process>> processes(Families& said) override {
+    return procfs_.processes(said);
+  }
+  void choose(const std::vector<pid_t>& pids, Families& said) override {
+    procfs_.choose(pids, said);
+  }
+  std::vector<Task> threads(pid_t pid, Families& said) override {
+    return procfs_.threads(pid, said);
+  }
+  std::optional<ProcessFacts> facts(pid_t /*pid*/) override { return facts_; }
+  void report(Families& said) override { procfs_.report(said); }
+
+ private:
+  ProcfsTaskReader procfs_;
+  std::optional<ProcessFacts>& facts_;
+};
+
+// A thread that ends is counted nowhere for a moment.
+TEST_F(InventoryOnATree, MajorFaultsNeverDecrease) {
+  qemu(100, "web", kUuid);
+  std::optional<ProcessFacts> facts;
+  auto inventory = inventory_with(
+      std::make_unique<ReaderWithFacts>(tree_.roots(), facts), tree_.roots());
+  const auto use = [&] { return inventory.take(said_)->vms.at(0).memory_use; };
+  EXPECT_FALSE(use());
+  facts = ProcessFacts{{4096, 8192, 10}, 7};
+  EXPECT_EQ(use()->major_faults, 10U);
+  EXPECT_EQ(use()->page_table_bytes, 4096U);
+  EXPECT_EQ(use()->hugetlb_bytes, 8192U);
+  facts->memory = {2048, 0, 9};
+  EXPECT_EQ(use()->major_faults, 10U);
+  EXPECT_EQ(use()->page_table_bytes, 2048U);
+  EXPECT_EQ(use()->hugetlb_bytes, 0U);
+}
+
 TEST_F(InventoryOnATree, KnowsAVmByItsCommandLine) {
   qemu(100, "web", kUuid, 250);
   const auto snapshot = take();

@@ -28,7 +28,11 @@ class VmCgroupsOf : public testing::Test {
 
   std::string top() const { return tree_.roots().sys + "/fs/cgroup"; }
 
-  VmCgroup of(pid_t pid) { return VmCgroups(tree_.roots(), {pid}).of(pid); }
+  VmCgroup of(pid_t pid) {
+    VmCgroups groups(tree_.roots());
+    groups.begin({{{pid, 1}, 0}});
+    return groups.of({pid, 1});
+  }
 
   ProcTree tree_;
 };
@@ -98,8 +102,58 @@ TEST_F(VmCgroupsOf, WhoHasEndedHasNone) {
   EXPECT_FALSE(of(100).memory);
   process(100, "");
   EXPECT_FALSE(of(100).memory);
-  VmCgroups nobody(tree_.roots(), {});
-  EXPECT_FALSE(nobody.of(100).memory);
+  VmCgroups nobody(tree_.roots());
+  nobody.begin({});
+  EXPECT_FALSE(nobody.of({100, 1}).memory);
+}
+
+class VmCgroupsKnown : public VmCgroupsOf {
+ protected:
+  // Of a VM of process 100 in the next scrape; `groups` as the kernel tells.
+  std::string memory_of(std::uint64_t groups, std::uint64_t start = 1) {
+    groups_.begin({{{100, start}, groups}});
+    return groups_.of({100, start}).memory.directory;
+  }
+
+  VmCgroups groups_{tree_.roots()};
+};
+
+TEST_F(VmCgroupsKnown, AreNotReadAgainWhileItIsToldThatTheyAreTheSame) {
+  process(100, "0::/qemu.slice/100.scope\n");
+  EXPECT_EQ(memory_of(7), top() + "/qemu.slice/100.scope");
+  process(100, "0::/qemu.slice/200.scope\n");
+  EXPECT_EQ(memory_of(7), top() + "/qemu.slice/100.scope");
+  EXPECT_EQ(memory_of(8), top() + "/qemu.slice/200.scope");
+}
+
+TEST_F(VmCgroupsKnown, AreReadAgainWhereItIsNotTold) {
+  process(100, "0::/qemu.slice/100.scope\n");
+  EXPECT_EQ(memory_of(0), top() + "/qemu.slice/100.scope");
+  process(100, "0::/qemu.slice/200.scope\n");
+  EXPECT_EQ(memory_of(0), top() + "/qemu.slice/200.scope");
+}
+
+TEST_F(VmCgroupsKnown, AreReadAgainAfterAWhile) {
+  process(100, "0::/qemu.slice/100.scope\n");
+  memory_of(7);
+  process(100, "0::/qemu.slice/200.scope\n");  // Was given another name.
+  for (unsigned i = 1; i < VmCgroups::kScrapesKnown; ++i) memory_of(7);
+  EXPECT_EQ(memory_of(7), top() + "/qemu.slice/200.scope");
+}
+
+TEST_F(VmCgroupsKnown, AreAnotherProcesssWhereTheNumberIsTheSame) {
+  process(100, "0::/qemu.slice/100.scope\n");
+  memory_of(7);
+  process(100, "0::/qemu.slice/200.scope\n");
+  EXPECT_EQ(memory_of(7, 2), top() + "/qemu.slice/200.scope");
+}
+
+TEST_F(VmCgroupsKnown, AreReadAgainWhereOthersMayJoin) {
+  process(100, "0::/vms/web\n");
+  group("/vms/web", "100\n");
+  EXPECT_EQ(memory_of(7), top() + "/vms/web");
+  group("/vms/web", "100\n101\n");
+  EXPECT_EQ(memory_of(7), "");
 }
 
 TEST(VmGroup, IsAboveItsThreads) {

@@ -74,6 +74,10 @@ def exporter_path():
     return str(_work / "vcpu_exporter")
 
 
+def fake_vmm_path():
+    return str(_work / "fake_vmm")
+
+
 def scratch_directory():
     """A new empty directory that everybody may read."""
     path = pathlib.Path(tempfile.mkdtemp(dir=_work))
@@ -331,7 +335,7 @@ class FakeVm:
     def __init__(self, name, threads=("CPU 0/KVM", "CPU 1/KVM")):
         self.name = name if isinstance(name, bytes) else name.encode()
         argv = [b"/usr/bin/qemu-system-x86_64", b"-name", b"guest=" + self.name + b",debug-threads=on"]
-        self.process = subprocess.Popen(argv, executable=str(_work / "fake_vmm"), stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(argv, executable=fake_vmm_path(), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, env={"FAKE_VMM_THREADS": "|".join(threads)})
         assert self.process.stdout.readline() == b"ready\n"
 

@@ -26,6 +26,7 @@ class CpuGroup {
   void add_process(pid_t pid);
   void add_thread(pid_t tid);
   std::uint64_t throttled_ns() const;  // cpu.stat
+  const std::string& directory() const { return path_; }
 
  private:
   CpuGroup(std::string path, bool v2) : path_(std::move(path)), v2_(v2) {}

@@ -55,7 +55,17 @@ inline Snapshot snapshot_of(
     std::shared_ptr<const Topology> host = host_with({{0}, {1}}, {{0, 1}})) {
   return {std::move(host), std::move(vms),
           std::make_shared<const LibvirtView>(),
-          std::make_shared<VmCgroups>(Roots{}, std::vector<pid_t>{})};
+          std::make_shared<VmCgroups>(Roots{})};
+}
+
+// Those of the snapshot's VMs, by what is below `roots`.
+inline std::shared_ptr<VmCgroups> cgroups_of(const Snapshot& snapshot,
+                                             const Roots& roots) {
+  std::vector<VmCgroups::Member> members;
+  for (const Vm& vm : snapshot.vms) members.push_back({vm.id(), 0});
+  auto groups = std::make_shared<VmCgroups>(roots);
+  groups->begin(members);
+  return groups;
 }
 
 }  // namespace vcpu
