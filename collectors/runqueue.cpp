@@ -101,18 +101,16 @@ class Runqueue final : public Collector {
     program_->tell(pids);
   }
 
-  void add(const Snapshot& snapshot,
-           const std::map<pid_t, account_record>& records) {
+  void add(const Snapshot& snapshot, const AccountRecords& records) {
     const auto domains = name_domains(snapshot);
     for (auto& [id, vm] : vms_) ++vm.missed;
     for (const Vm& vm : snapshot.vms) {
       Victim& victim = vms_[vm.id()];
       victim.missed = 0;
       for (const Thread& vcpu : vm.vcpus()) {
-        const auto record = records.find(vcpu.tid);
-        if (record != records.end() &&
-            record->second.tgid == static_cast<__u32>(vm.pid))
-          victim.time.add(vcpu.vcpu, record->second, domains);
+        const account_record* const record = records.find(vcpu.tid);
+        if (record != nullptr && record->tgid == static_cast<__u32>(vm.pid))
+          victim.time.add(vcpu.vcpu, *record, domains);
       }
       victim.time.finish_pass();
     }

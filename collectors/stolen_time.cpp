@@ -20,8 +20,9 @@ bool same(const occupant& a, const occupant& b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
-const named_culprit* find(const account& account, const occupant& who) {
-  for (const named_culprit& one : named_of(account))
+const named_culprit* find(std::span<const named_culprit> culprits,
+                          const occupant& who) {
+  for (const named_culprit& one : culprits)
     if (same(one.who, who)) return &one;
   return nullptr;
 }
@@ -49,36 +50,44 @@ StolenTime::Waits& StolenTime::Waits::operator+=(const Waits& more) {
 void StolenTime::add(int vcpu, const account_record& record,
                      const Domains& domains) {
   Seen& seen = threads_[{static_cast<pid_t>(record.tid), record.start_ns}];
-  add_waits(vcpu, record.account, seen.last);
-  add_culprits(record.account, seen.last, domains);
-  seen.last = record.account;
   seen.pass = pass_;
+  add_waits(vcpu, record.account, seen);
+  // Most vCPUs of a host have waited for nobody since the last pass.
+  if (record.account.charged != seen.charged)
+    add_culprits(record.account, seen, domains);
 }
 
-void StolenTime::add_waits(int vcpu, const account& now, const account& last) {
+void StolenTime::add_waits(int vcpu, const account& now, Seen& last) {
   Waits& waits = waits_[vcpu];
+  if (now.waited == last.waited) return;
   for (std::size_t i = 0; i < WAIT_BUCKETS; ++i)
     waits.counts[i] += now.waits[i] - last.waits[i];
   waits.ns += now.waited - last.waited;
+  last.waited = now.waited;
+  std::copy_n(now.waits, WAIT_BUCKETS, last.waits.begin());
 }
 
-void StolenTime::add_culprits(const account& now, const account& last,
+void StolenTime::add_culprits(const account& now, Seen& last,
                               const Domains& domains) {
+  const auto named = named_of(now);
   grown_ns_ += now.charged - last.charged;
   // What a culprit had when it lost its place is in by_kind now, and has been
   // counted before under its name.
   std::array<std::uint64_t, CULPRIT_KINDS> counted{};
-  for (const named_culprit& one : named_of(last)) {
-    const named_culprit* const still = find(now, one.who);
+  for (const named_culprit& one : last.culprits) {
+    const named_culprit* const still = find(named, one.who);
     if (still == nullptr || still->ns < one.ns) counted[one.who.kind] += one.ns;
   }
-  for (const named_culprit& one : named_of(now)) {
-    const named_culprit* const before = find(last, one.who);
+  for (const named_culprit& one : named) {
+    const named_culprit* const before = find(last.culprits, one.who);
     const bool kept = before != nullptr && before->ns <= one.ns;
     growth_[culprit_of(one.who, domains)] += one.ns - (kept ? before->ns : 0);
   }
   for (std::size_t kind = 0; kind < CULPRIT_KINDS; ++kind)
     unnamed_[kind] += now.by_kind[kind] - last.by_kind[kind] - counted[kind];
+  last.charged = now.charged;
+  std::copy_n(now.by_kind, CULPRIT_KINDS, last.by_kind.begin());
+  last.culprits.assign(named.begin(), named.end());
 }
 
 void StolenTime::finish_pass() {

@@ -18,6 +18,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "collectors/runqueue.h"
 
@@ -65,13 +66,16 @@ class StolenTime {
 
  private:
   using ThreadId = std::pair<pid_t, std::uint64_t>;
-  struct Seen {
-    account last{};
+  struct Seen {  // An account, as it was last.
+    std::uint64_t waited = 0;
+    std::uint64_t charged = 0;
+    std::array<std::uint64_t, WAIT_BUCKETS> waits{};
+    std::array<std::uint64_t, CULPRIT_KINDS> by_kind{};
+    std::vector<named_culprit> culprits;
     std::uint64_t pass = 0;
   };
-  void add_waits(int vcpu, const account& now, const account& last);
-  void add_culprits(const account& now, const account& last,
-                    const Domains& domains);
+  void add_waits(int vcpu, const account& now, Seen& last);
+  void add_culprits(const account& now, Seen& last, const Domains& domains);
 
   std::map<ThreadId, Seen> threads_;
   std::map<int, Waits> waits_;

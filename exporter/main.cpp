@@ -3,6 +3,7 @@
 // Wires everything together; the only place that exits.
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <prometheus/registry.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -162,6 +163,10 @@ int print_once(const Config& config) {
   return std::cout ? 0 : fail("cannot write to standard output");
 }
 
+// One heap for all threads: with one for each, every thread that has ever made
+// a page would keep the room for one.
+void share_one_heap() { ::mallopt(M_ARENA_MAX, 1); }
+
 // Room for files that stay open, and for a full house of clients: with no
 // descriptor left, civetweb spins.
 void raise_descriptor_limit() {
@@ -236,6 +241,7 @@ void log_listening(const Config& config, const std::vector<int>& ports) {
 }
 
 int serve(const Options& options, const Config& config, const WebConfig& web) {
+  share_one_heap();
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
   // Shared with the scrape, whose thread outlives us where it hangs.

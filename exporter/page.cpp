@@ -79,8 +79,8 @@ void FamiliesPage::show(const Family& family, std::int64_t& left) {
     left -= series;
     return;
   }
-  auto shortened = std::make_unique<Family>(family);
-  shortened->truncate(static_cast<std::size_t>(left));
+  auto shortened =
+      std::make_unique<Family>(family.first(static_cast<std::size_t>(left)));
   dropped_ += series - static_cast<std::int64_t>(shortened->series());
   left = 0;
   shown_.push_back(shortened.get());

@@ -1,35 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/base/families.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "collectors/base/label_text.h"
 
 namespace vcpu {
 
+namespace {
+
+// `name="value"`, escaped.
+void append(std::string& text, const Label& label) {
+  if (!text.empty()) text += ',';
+  text += label.first;
+  text += "=\"";
+  for (const char c : label.second) {
+    if (c == '\\' || c == '"') text += '\\';
+    if (c == '\n') {
+      text += "\\n";
+    } else {
+      text += c;
+    }
+  }
+  text += '"';
+}
+
+}  // namespace
+
 LabelSet::LabelSet(std::initializer_list<Label> labels) {
-  for (const auto& [name, value] : labels) append(name, value);
+  std::string text;
+  for (const Label& label : labels) append(text, label);
+  text_ = std::make_shared<const std::string>(std::move(text));
 }
 
 LabelSet LabelSet::with(std::string_view name, std::string_view value) const {
-  LabelSet more = *this;
-  more.append(name, value);
+  std::string text(this->text());
+  append(text, {name, value});
+  LabelSet more;
+  more.text_ = std::make_shared<const std::string>(std::move(text));
   return more;
-}
-
-void LabelSet::append(std::string_view name, std::string_view value) {
-  if (!text_.empty()) text_ += ',';
-  text_ += name;
-  text_ += "=\"";
-  for (const char c : value) {
-    if (c == '\\' || c == '"') text_ += '\\';
-    if (c == '\n') {
-      text_ += "\\n";
-    } else {
-      text_ += c;
-    }
-  }
-  text_ += '"';
 }
 
 Family::Family(std::string name, std::string help, MetricType type,
@@ -40,31 +50,32 @@ Family::Family(std::string name, std::string help, MetricType type,
       bounds_(std::move(bounds)) {}
 
 void Family::add(const LabelSet& labels, double value) {
-  append(labels, {}, value);
+  add_histogram(labels, {}, value);
+}
+
+void Family::add(const LabelSet& labels, Label more, double value) {
+  if (counts_per_sample() != 0)
+    return add(labels.with(more.first, more.second), value);
+  more_.assign(labels.text());
+  append(more_, more);
+  samples_.push_back({labels_.add(more_), value});
 }
 
 void Family::add_histogram(const LabelSet& labels,
                            std::span<const std::uint64_t> counts, double sum) {
-  append(labels, counts, sum);
-}
-
-void Family::append(const LabelSet& labels,
-                    std::span<const std::uint64_t> counts, double value) {
   if (counts.size() != counts_per_sample())
     throw std::invalid_argument(
         name_ + ": " + std::to_string(counts.size()) + " counts for " +
         std::to_string(counts_per_sample()) + " buckets");
   counts_.insert(counts_.end(), counts.begin(), counts.end());
-  labels_ += labels.text();
-  samples_.push_back({labels_.size(), value});
+  samples_.push_back({labels_.add(labels.text()), sum});
 }
 
 Family::Sample Family::sample(std::size_t index) const {
-  const std::size_t begin = index == 0 ? 0 : samples_[index - 1].labels_end;
   const auto& stored = samples_[index];
   const std::size_t counts = counts_per_sample();
-  return {std::string_view(labels_).substr(begin, stored.labels_end - begin),
-          stored.value, std::span(counts_).subspan(index * counts, counts)};
+  return {stored.labels, stored.value,
+          std::span(counts_).subspan(index * counts, counts)};
 }
 
 std::size_t Family::counts_per_sample() const {
@@ -75,12 +86,16 @@ std::size_t Family::series_per_sample() const {
   return type_ == MetricType::kHistogram ? counts_per_sample() + 2 : 1;
 }
 
-void Family::truncate(std::size_t series) {
-  const std::size_t size = series / series_per_sample();
-  if (size >= samples_.size()) return;
-  samples_.resize(size);
-  labels_.resize(size == 0 ? 0 : samples_.back().labels_end);
-  counts_.resize(size * counts_per_sample());
+Family Family::first(std::size_t series) const {
+  Family some(name_, help_, type_, bounds_);
+  const std::size_t size = std::min(series / series_per_sample(), this->size());
+  for (std::size_t i = 0; i < size; ++i)
+    some.samples_.push_back(
+        {some.labels_.add(samples_[i].labels), samples_[i].value});
+  const auto counts = size * counts_per_sample();
+  some.counts_.assign(counts_.begin(),
+                      counts_.begin() + static_cast<std::ptrdiff_t>(counts));
+  return some;
 }
 
 Family& Families::counter(std::string_view name, std::string_view help) {

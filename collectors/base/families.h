@@ -15,31 +15,36 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "collectors/base/text_store.h"
+
 namespace vcpu {
 
+using Label = std::pair<std::string_view, std::string_view>;
+
 // Labels as they stand between the braces: `domain="web",vcpu="0"`. Rendered
-// and escaped once, then used for as many samples as share them.
+// and escaped once, then used for as many samples as share them; a copy shares
+// the text.
 class LabelSet {
  public:
-  using Label = std::pair<std::string_view, std::string_view>;
-
   LabelSet() = default;
   LabelSet(std::initializer_list<Label> labels);
 
   // These labels and one more.
   LabelSet with(std::string_view name, std::string_view value) const;
 
-  std::string_view text() const { return text_; }
+  std::string_view text() const {
+    return text_ ? std::string_view(*text_) : std::string_view();
+  }
 
  private:
-  void append(std::string_view name, std::string_view value);
-  std::string text_;
+  std::shared_ptr<const std::string> text_;  // Null: none.
 };
 
 enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram };
@@ -58,6 +63,8 @@ class Family {
          std::vector<double> bounds = {});
 
   void add(const LabelSet& labels, double value);
+  // The same as labels.with(), but cheaper.
+  void add(const LabelSet& labels, Label more, double value);
 
   // How many observations fell into each bucket (NOT cumulative), one count
   // more than there are bounds, the last for what is above them all; and the
@@ -76,16 +83,14 @@ class Family {
   // What the samples are to Prometheus: of a histogram, each bucket, the sum
   // and the count is a series.
   std::size_t series() const { return size() * series_per_sample(); }
-  // Keeps the first samples, as many as make up at most so many series.
-  void truncate(std::size_t series);
+  // The first samples alone, as many as make up at most so many series.
+  Family first(std::size_t series) const;
 
  private:
   struct Stored {
-    std::size_t labels_end;
+    std::string_view labels;
     double value;
   };
-  void append(const LabelSet& labels, std::span<const std::uint64_t> counts,
-              double value);
   std::size_t counts_per_sample() const;
   std::size_t series_per_sample() const;
 
@@ -93,7 +98,8 @@ class Family {
   std::string help_;
   MetricType type_;
   std::vector<double> bounds_;
-  std::string labels_;  // All samples' labels, one after the other.
+  TextStore labels_;
+  std::string more_;  // Room to put labels together in.
   std::vector<Stored> samples_;
   std::vector<std::uint64_t> counts_;  // All samples' counts, likewise.
 };

@@ -92,24 +92,23 @@ void RunqueueProgram::tell(const std::vector<pid_t>& pids) {
   state_->told.set(pids);
 }
 
-Result<std::map<pid_t, account_record>> RunqueueProgram::read() {
+Result<AccountRecords> RunqueueProgram::read() {
   const int link = bpf_link__fd(state_->skeleton->links.read_accounts);
   if (const auto all = read_iterator(link, state_->buffer); !all)
     return all.error();
-  std::map<pid_t, account_record> records;
+  AccountRecords records;
   std::string_view rest = state_->buffer;
   constexpr std::size_t kHead = offsetof(account_record, account.culprits);
   while (rest.size() >= kHead) {
-    account_record record{};
-    std::memcpy(&record, rest.data(), kHead);
+    const auto& record = *reinterpret_cast<const account_record*>(rest.data());
     const std::size_t size =
         kHead + std::min<std::size_t>(record.account.named, NAMED_CULPRITS) *
                     sizeof(named_culprit);
     if (size > rest.size()) return malformed("an account of a vCPU");
-    std::memcpy(&record, rest.data(), size);
     rest.remove_prefix(size);
-    records.emplace(static_cast<pid_t>(record.tid), record);
+    records.add(record);
   }
+  records.sort();
   return records;
 }
 
@@ -127,7 +126,7 @@ Result<RunqueueProgram> RunqueueProgram::open(bool /*with_culprits*/) {
 
 void RunqueueProgram::tell(const std::vector<pid_t>& /*pids*/) {}
 
-Result<std::map<pid_t, account_record>> RunqueueProgram::read() {
+Result<AccountRecords> RunqueueProgram::read() {
   return failed("this program was built without eBPF");
 }
 
@@ -136,6 +135,20 @@ Result<std::map<pid_t, account_record>> RunqueueProgram::read() {
 #endif
 
 namespace vcpu {
+
+void AccountRecords::sort() {
+  std::sort(records_.begin(), records_.end(),
+            [](const auto* a, const auto* b) { return a->tid < b->tid; });
+}
+
+const account_record* AccountRecords::find(pid_t tid) const {
+  const auto wanted = static_cast<__u32>(tid);
+  const auto found = std::partition_point(
+      records_.begin(), records_.end(),
+      [&](const auto* record) { return record->tid < wanted; });
+  if (found == records_.end() || (*found)->tid != wanted) return nullptr;
+  return *found;
+}
 
 RunqueueProgram::RunqueueProgram(std::unique_ptr<State> state)
     : state_(std::move(state)) {}

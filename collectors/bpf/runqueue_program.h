@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include <map>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +19,18 @@
 #include "collectors/runqueue.h"
 
 namespace vcpu {
+
+// By thread. Of a record only so many culprits are there as it says.
+class AccountRecords {
+ public:
+  void add(const account_record& record) { records_.push_back(&record); }
+  void sort();
+  const account_record* find(pid_t tid) const;  // Null: there is none.
+  std::size_t size() const { return records_.size(); }
+
+ private:
+  std::vector<const account_record*> records_;
+};
 
 class RunqueueProgram {
  public:
@@ -32,8 +44,8 @@ class RunqueueProgram {
   // Which pids are VMs' processes and vCPU threads, all of them.
   void tell(const std::vector<pid_t>& pids);
 
-  // The accounts of the vCPU threads told, by tid.
-  Result<std::map<pid_t, account_record>> read();
+  // The accounts of the vCPU threads told. Good until the next read().
+  Result<AccountRecords> read();
 
   // Why time stopped by a quota is not told apart; empty: it is.
   const std::string& quota_missing_reason() const { return quota_reason_; }

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -42,9 +43,12 @@ ToldPids::ToldPids(ToldPids&& other) noexcept
       pids_(std::move(other.pids_)) {}
 
 void ToldPids::set(const std::vector<pid_t>& pids) {
-  for (const pid_t pid : pids_) put(pid, false);
+  // Who stays told is told all the while.
   for (const pid_t pid : pids) put(pid, true);
-  pids_ = pids;
+  const auto before = std::exchange(pids_, pids);
+  std::sort(pids_.begin(), pids_.end());
+  for (const pid_t pid : before)
+    if (!std::binary_search(pids_.begin(), pids_.end(), pid)) put(pid, false);
 }
 
 bool ToldPids::contains(pid_t pid) const {

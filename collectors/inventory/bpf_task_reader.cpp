@@ -70,18 +70,16 @@ bool BpfTaskReader::read_records() {
     missing_reason_ = read.error().message();
     return false;
   }
-  for (std::string_view rest = *read; !rest.empty();) {
-    Record record{};
-    if (rest.size() < sizeof record.task) break;
-    std::memcpy(&record.task, rest.data(), sizeof record.task);
-    rest.remove_prefix(sizeof record.task);
-    record.mask = rest.substr(0, record.task.words * sizeof(__u64));
-    rest.remove_prefix(record.mask.size());
-    records_.push_back(record);
+  for (std::string_view rest = *read; rest.size() >= sizeof(task_record);) {
+    const auto& task = *reinterpret_cast<const task_record*>(rest.data());
+    const std::size_t words = task.words * sizeof(__u64);
+    rest.remove_prefix(sizeof task);
+    records_.push_back({&task, rest.substr(0, words)});
+    rest.remove_prefix(std::min(words, rest.size()));
   }
   std::sort(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.task.tgid, a.task.tid) <
-           std::tie(b.task.tgid, b.task.tid);
+    return std::tie(a.task->tgid, a.task->tid) <
+           std::tie(b.task->tgid, b.task->tid);
   });
   return true;
 }
@@ -90,10 +88,10 @@ Result<std::vector<Process>> BpfTaskReader::processes(Families& said) {
   if (!read_records()) return procfs_.processes(said);
   std::vector<Process> processes;
   for (const auto& [task, mask] : records_) {
-    if (task.tid != task.tgid) continue;
-    processes.push_back({static_cast<pid_t>(task.tid), comm_of(task),
-                         ticks(task.start_ns), task.num_threads,
-                         task.kernel_thread != 0});
+    if (task->tid != task->tgid) continue;
+    processes.push_back({static_cast<pid_t>(task->tid), comm_of(*task),
+                         ticks(task->start_ns), task->num_threads,
+                         task->kernel_thread != 0});
   }
   // What a VM is called is still read from there.
   said.source("procfs", hidden_processes_reason(roots_));
@@ -116,10 +114,10 @@ std::span<const BpfTaskReader::Record> BpfTaskReader::records_of(
   const auto tgid = static_cast<__u32>(pid);
   const auto first = std::partition_point(
       records_.begin(), records_.end(),
-      [&](const Record& record) { return record.task.tgid < tgid; });
+      [&](const Record& record) { return record.task->tgid < tgid; });
   const auto last = std::partition_point(
       first, records_.end(),
-      [&](const Record& record) { return record.task.tgid == tgid; });
+      [&](const Record& record) { return record.task->tgid == tgid; });
   return {first, last};
 }
 
@@ -140,22 +138,22 @@ std::optional<ProcessFacts> BpfTaskReader::facts(pid_t pid) {
   if (!missing_reason_.empty()) return std::nullopt;
   const auto records = records_of(pid);
   // Its first thread, where it is itself not ended.
-  if (records.empty() || records[0].task.tid != records[0].task.tgid)
+  if (records.empty() || records[0].task->tid != records[0].task->tgid)
     return std::nullopt;
   static const auto page_bytes =
       static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const task_record& process = records[0].task;
+  const task_record& process = *records[0].task;
   ProcessFacts facts{
       {process.page_table_bytes, process.hugetlb_pages * page_bytes,
        process.ended_major_faults},
       process.groups};
   for (const Record& record : records)
-    facts.memory.major_faults += record.task.major_faults;
+    facts.memory.major_faults += record.task->major_faults;
   return facts;
 }
 
 Task BpfTaskReader::make_task(const Record& record) {
-  const task_record& from = record.task;
+  const task_record& from = *record.task;
   Task task;
   task.tid = static_cast<pid_t>(from.tid);
   task.comm = comm_of(from);

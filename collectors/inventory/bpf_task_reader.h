@@ -39,8 +39,8 @@ class BpfTaskReader final : public TaskReader {
   void report(Families& said) override;
 
  private:
-  struct Record {
-    task_record task;
+  struct Record {  // Into what the program read last.
+    const task_record* task;
     std::string_view mask;  // Words of it, as the kernel has them.
   };
 

@@ -281,20 +281,29 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
     known.push_back({std::move(task), role});
   }
   leave_out_namesakes(instance.totals, known);
+  if (std::exchange(instance.domain, domain) != domain)
+    instance.vcpu_labels.clear();
   for (const TaskWithRole& one : known) {
     if (one.role.role == ThreadRole::kVcpu) {
       ++vm.vcpu_count;
       if (auto accel = accel_by_name(one.task.comm); !accel.empty())
         vm.accel = std::move(accel);
     }
-    vm.threads.push_back(make_thread(instance, domain, one));
+    vm.threads.push_back(make_thread(instance, one));
   }
   vm.role_times = instance.totals.finish_pass();
   return vm;
 }
 
-Thread Inventory::make_thread(Instance& instance, const std::string& domain,
-                              const TaskWithRole& known) {
+const LabelSet& Inventory::Instance::labels_of(int vcpu) {
+  const auto [found, added] = vcpu_labels.try_emplace(vcpu);
+  if (added)
+    found->second =
+        LabelSet{{"domain", domain}, {"vcpu", std::to_string(vcpu)}};
+  return found->second;
+}
+
+Thread Inventory::make_thread(Instance& instance, const TaskWithRole& known) {
   const auto& [task, role] = known;
   Thread thread;
   thread.tid = task.tid;
@@ -306,8 +315,7 @@ Thread Inventory::make_thread(Instance& instance, const std::string& domain,
   thread.sched = task.sched;
   const VmTotals::ThreadId id{task.tid, task.start_ticks};
   if (role.role == ThreadRole::kVcpu) {
-    thread.labels =
-        LabelSet{{"domain", domain}, {"vcpu", std::to_string(role.vcpu)}};
+    thread.labels = instance.labels_of(role.vcpu);
     if (task.sched)
       thread.sched = instance.totals.vcpu(role.vcpu, id, *task.sched);
   } else if (task.sched) {

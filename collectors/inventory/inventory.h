@@ -57,7 +57,10 @@ class Inventory {
     VmTotals totals;
     int missed = 0;  // Passes in which it was not to be seen.
     std::uint64_t major_faults = 0;
+    std::string domain;                   // What it was called last,
+    std::map<int, LabelSet> vcpu_labels;  // and its vCPUs.
 
+    const LabelSet& labels_of(int vcpu);
     MemoryUse raise(MemoryUse now);  // To what was seen before.
   };
 
@@ -85,8 +88,7 @@ class Inventory {
                                   std::vector<TaskWithRole>& tasks);
   Vm make_vm(Instance& instance, const std::string& domain,
              std::vector<Task> tasks);
-  static Thread make_thread(Instance& instance, const std::string& domain,
-                            const TaskWithRole& known);
+  static Thread make_thread(Instance& instance, const TaskWithRole& known);
   RoleOfThread role_of(const Instance& instance, const Task& task);
 
   Roots roots_;

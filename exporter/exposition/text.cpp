@@ -104,6 +104,14 @@ void append_series(std::string& text, std::string_view name,
   text += ' ';
 }
 
+// What the lines of its samples come to, about.
+std::size_t expected_size(const Family& family) {
+  constexpr std::size_t kNumberAndSigns = 24;
+  if (family.size() == 0) return 0;
+  const auto labels = family.sample(family.size() / 2).labels.size();
+  return family.series() * (family.name().size() + labels + kNumberAndSigns);
+}
+
 void append_values(std::string& text, const Family& family) {
   for (std::size_t i = 0; i < family.size(); ++i) {
     const auto sample = family.sample(i);
@@ -138,6 +146,31 @@ void append_histograms(std::string& text, const Family& family,
     append_histogram(text, family.name(), family.sample(i), labels);
 }
 
+// Seconds of the kernel's are whole nanoseconds, and such a number is written
+// without a search for its shortest digits: up to 15 of them, no other decimal
+// reads back as the same double; and from a millisecond on, none with an
+// exponent is shorter. False where it is none.
+bool append_nanoseconds(std::string& text, double value) {
+  constexpr double kPerSecond = 1e9;
+  constexpr double kLeast = 1e6;
+  constexpr double kMost = 1e15;
+  constexpr int kDigits = 9;
+  const double rounded = std::nearbyint(value * kPerSecond);
+  if (!(rounded >= kLeast && rounded < kMost) || rounded / kPerSecond != value)
+    return false;
+  const auto ns = static_cast<std::uint64_t>(rounded);
+  const auto unit = static_cast<std::uint64_t>(kPerSecond);
+  append_digits(text, ns / unit);
+  std::array<char, kDigits + 1> fraction{'.'};
+  auto rest = ns % unit;
+  for (std::size_t i = kDigits; i > 0; --i, rest /= 10)
+    fraction.at(i) = static_cast<char>('0' + rest % 10);
+  std::string_view digits(fraction.data(), fraction.size());
+  digits.remove_suffix(digits.size() - 1 - digits.find_last_not_of('0'));
+  text += digits;
+  return true;
+}
+
 }  // namespace
 
 void append_number(std::string& text, double value) {
@@ -148,7 +181,7 @@ void append_number(std::string& text, double value) {
     text += value > 0 ? "+Inf" : "-Inf";
   } else if (std::abs(value) < kExact && value == std::trunc(value)) {
     append_digits(text, static_cast<std::int64_t>(value));
-  } else {
+  } else if (!append_nanoseconds(text, value)) {
     append_digits(text, value);
   }
 }
@@ -156,6 +189,10 @@ void append_number(std::string& text, double value) {
 std::string render(const std::vector<const Family*>& families,
                    TextFormat format) {
   std::string text;
+  std::size_t expected = 0;
+  for (const Family* const family : families)
+    expected += expected_size(*family);
+  text.reserve(expected);
   for (const Family* const family : families) {
     if (family->size() == 0) continue;
     append_head(text, *family, format);

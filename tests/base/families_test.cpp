@@ -65,33 +65,50 @@ TEST(Family, GivesSamplesBackInOrder) {
   EXPECT_EQ(family.sample(2).value, 3);
 }
 
-TEST(Family, TruncatedKeepsTheFirstSamples) {
-  Family family("vcpu_up", "Whether.", MetricType::kGauge);
-  family.add({{"domain", "a"}}, 1);
-  family.add({{"domain", "b"}}, 2);
-  family.truncate(1);
-  family.add({{"domain", "c"}}, 3);
-  ASSERT_EQ(family.size(), 2U);
-  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
-  EXPECT_EQ(family.sample(1).labels, "domain=\"c\"");
-  EXPECT_EQ(family.sample(1).value, 3);
+TEST(Family, ItsFirstSamplesAreAFamilyOfTheirOwn) {
+  std::optional<Family> family(std::in_place, "vcpu_up", "Whether.",
+                               MetricType::kGauge);
+  family->add({{"domain", "a"}}, 1);
+  family->add({{"domain", "b"}}, 2);
+  const Family first = family->first(1);
+  EXPECT_EQ(family->size(), 2U);
+  family.reset();
+  EXPECT_EQ(first.name(), "vcpu_up");
+  EXPECT_EQ(first.help(), "Whether.");
+  ASSERT_EQ(first.size(), 1U);
+  EXPECT_EQ(first.sample(0).labels, "domain=\"a\"");
+  EXPECT_EQ(first.sample(0).value, 1);
 }
 
-TEST(Family, TruncatedToNothingIsEmptyAndUsable) {
+TEST(Family, HasNoMoreFirstSamplesThanItHas) {
   Family family("vcpu_up", "Whether.", MetricType::kGauge);
   family.add({{"domain", "a"}}, 1);
-  family.truncate(0);
-  EXPECT_EQ(family.size(), 0U);
-  family.add({{"domain", "b"}}, 2);
-  EXPECT_EQ(family.sample(0).labels, "domain=\"b\"");
+  EXPECT_EQ(family.first(0).size(), 0U);
+  EXPECT_EQ(family.first(5).size(), 1U);
 }
 
-TEST(Family, TruncatedBeyondItsEndStaysWhole) {
+TEST(Family, AddsOneMoreLabel) {
   Family family("vcpu_up", "Whether.", MetricType::kGauge);
-  family.add({{"domain", "a"}}, 1);
-  family.truncate(5);
-  ASSERT_EQ(family.size(), 1U);
-  EXPECT_EQ(family.sample(0).labels, "domain=\"a\"");
+  const LabelSet labels{{"domain", "a"}};
+  family.add(labels, {"kind", "x\"y"}, 1);
+  family.add({}, {"kind", "z"}, 2);
+  EXPECT_EQ(family.sample(0).labels, labels.with("kind", "x\"y").text());
+  EXPECT_EQ(family.sample(1).labels, "kind=\"z\"");
+}
+
+// More text than a block of the store has room for, and one longer than any.
+TEST(Family, KeepsManyAndLongLabels) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  const std::string longest(100'000, 'x');
+  for (int i = 0; i < 5000; ++i) {
+    family.add({{"i", std::to_string(i)}}, i);
+    if (i == 2500) family.add({{"i", longest}}, -1);
+  }
+  ASSERT_EQ(family.size(), 5001U);
+  EXPECT_EQ(family.sample(0).labels, "i=\"0\"");
+  EXPECT_EQ(family.sample(2500).labels, "i=\"2500\"");
+  EXPECT_EQ(family.sample(2501).labels, "i=\"" + longest + "\"");
+  EXPECT_EQ(family.sample(5000).labels, "i=\"4999\"");
 }
 
 // Two buckets and +Inf's: five series for each.
@@ -125,16 +142,13 @@ TEST(Histogram, IsNeverCutInHalf) {
   Family family = histogram();
   family.add_histogram({{"domain", "a"}}, std::array{1UL, 2UL, 3UL}, 4);
   family.add_histogram({{"domain", "b"}}, std::array{5UL, 6UL, 7UL}, 8);
-  family.truncate(10);
-  EXPECT_EQ(family.series(), 10U);
-  family.truncate(9);
-  EXPECT_EQ(family.series(), 5U);
-  family.add_histogram({{"domain", "c"}}, std::array{7UL, 8UL, 9UL}, 10);
-  ASSERT_EQ(family.size(), 2U);
-  EXPECT_EQ(family.sample(1).labels, "domain=\"c\"");
-  EXPECT_THAT(family.sample(1).counts, ElementsAre(7, 8, 9));
-  family.truncate(4);
-  EXPECT_EQ(family.series(), 0U);
+  EXPECT_EQ(family.first(10).series(), 10U);
+  const Family first = family.first(9);
+  EXPECT_EQ(first.series(), 5U);
+  EXPECT_EQ(first.sample(0).labels, "domain=\"a\"");
+  EXPECT_THAT(first.sample(0).counts, ElementsAre(1, 2, 3));
+  EXPECT_THAT(first.bounds(), ElementsAre(0.5, 1));
+  EXPECT_EQ(family.first(4).series(), 0U);
 }
 
 TEST(Histogram, NeedsACountForEachBucket) {

@@ -83,11 +83,12 @@ def main():
     parser.add_argument("--vcpus", type=int, default=20, help="of each virtual machine (default 20)")
     parser.add_argument("--quotas", type=int, default=0, help="virtual machines with a CPU quota (default 0)")
     parser.add_argument("--scrapes", type=int, default=50)
-    parser.add_argument("flags", nargs="*", help="of the exporter, after --")
-    args = parser.parse_args()
+    parser.epilog = "What stands behind -- are flags of the exporter."
+    own, _, flags = " ".join(sys.argv[1:]).partition(" -- ")
+    args = parser.parse_args(own.split())
     with program.installed(args.build), \
             fleet.Fleet(program.fake_vmm_path(), args.vms, args.vcpus, args.quotas), \
-            program.Exporter("--no-collector.libvirt", *args.flags) as exporter:
+            program.Exporter("--no-collector.libvirt", *flags.split()) as exporter:
         figures = measure(exporter, args.scrapes)
         print(f"{args.vms} virtual machines, {args.vms * args.vcpus} vCPUs, {figures.samples} samples, "
               f"{figures.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB\n")

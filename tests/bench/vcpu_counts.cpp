@@ -29,8 +29,8 @@ std::vector<VcpuCounts> counts_now(const PingPong& game,
     VcpuCounts& one = counts.emplace_back();
     one.dispatches = dispatches(task);
     const auto record = records->find(task.tid);
-    if (record == records->end()) continue;
-    const account& account = record->second.account;
+    if (record == nullptr) continue;
+    const account& account = record->account;
     one.waits = std::accumulate(std::begin(account.waits),
                                 std::end(account.waits), std::uint64_t{0});
     one.waited_ns = account.waited;

@@ -6,11 +6,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <clocale>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <random>
+#include <string>
 
 #include "tests/support/text_of.h"
 
@@ -36,6 +40,30 @@ TEST(Number, IsTheShortestTextThatReadsBackTheSame) {
   EXPECT_EQ(number(2.799123456), "2.799123456");
   EXPECT_EQ(number(1e-9), "1e-09");
   EXPECT_EQ(std::stod(number(123456789.123456789)), 123456789.123456789);
+}
+
+// What the standard library finds by looking for it.
+std::string shortest(double value) {
+  std::array<char, 64> digits{};
+  const auto [end, error] =
+      std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  EXPECT_EQ(error, std::errc{});
+  return {digits.data(), end};
+}
+
+TEST(Number, OfNanosecondsIsTheShortestAsWell) {
+  std::mt19937_64 random(1);
+  for (int bits = 1; bits < 60; ++bits) {
+    for (int i = 0; i < 2000; ++i) {
+      const auto ns = random() >> (64 - bits);
+      const double value = static_cast<double>(ns) / 1e9;
+      if (value == std::trunc(value)) continue;  // Written as an integer.
+      ASSERT_EQ(number(value), shortest(value));
+      const double next = std::nextafter(value, 1e9);
+      ASSERT_EQ(number(next), shortest(next));
+      ASSERT_EQ(number(-value), shortest(-value));
+    }
+  }
 }
 
 TEST(Number, HasTheFormatsWordsForWhatIsNone) {

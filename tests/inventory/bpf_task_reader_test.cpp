@@ -90,7 +90,10 @@ class BpfReader : public testing::Test {
       before = run(tasks_of(procfs, pid, said_));
       by_iterator = read(pid);
       by_procfs = tasks_of(procfs, pid, said_);
-    } while (run(by_procfs) != before);
+    } while (
+        run(by_procfs) != before ||
+        std::any_of(by_iterator.begin(), by_iterator.end(),
+                    [](const Task& task) { return task.waiting_ns != 0; }));
   }
 
   std::unique_ptr<TaskReader> reader_;
