@@ -43,7 +43,7 @@ std::set<int> cores_of(const std::string& policy, const Topology& host) {
 bool Frequencies::disturbs(const Roots& roots) {
   const auto release =
       read_as(roots.proc + "/sys/kernel/osrelease", parse_osrelease);
-  if (release && *release >= kFirstThatAsksNoCpu) return false;
+  if (release && !(*release < kFirstThatAsksNoCpu)) return false;
   const auto cpuinfo = read_file(roots.proc + "/cpuinfo", kFirstCpuBytes);
   return cpuinfo && parse_cpuinfo(*cpuinfo).x86;
 }
@@ -57,7 +57,7 @@ void Frequencies::find_policies(const Topology& host) {
   std::map<int, std::string> by_number;
   for (const auto& name : *names)
     if (const auto number = policy_number(name))
-      by_number[*number] = root + "/" + name;
+      by_number[*number] = std::string(root).append("/").append(name);
   std::set<int> known;
   for (const auto& [number, path] : by_number) {
     const auto before = known.size();

@@ -6,8 +6,8 @@
 //   6.1.0-18-cloud-amd64
 #pragma once
 
-#include <compare>
 #include <string_view>
+#include <tuple>
 
 #include "collectors/base/result.h"
 
@@ -17,7 +17,10 @@ struct Osrelease {
   int major = 0;
   int minor = 0;
 
-  auto operator<=>(const Osrelease&) const = default;
+  bool operator==(const Osrelease&) const = default;
+  bool operator<(const Osrelease& other) const {
+    return std::tie(major, minor) < std::tie(other.major, other.minor);
+  }
 };
 
 Result<Osrelease> parse_osrelease(std::string_view text);

@@ -111,6 +111,21 @@ void build_hardware(const ProcTree& tree) {
                   "MCE: 0 0 0 1 0 0 0 0  Machine check exceptions\n");
 }
 
+// Half of its protections are on.
+void build_security(const ProcTree& tree) {
+  ProcTree::write(tree.proc("cpuinfo"), "flags\t\t: fpu svm smep sev\n");
+  for (const std::string on : {"npt", "sev", "sev_es"})
+    write_sys(tree, "module/kvm_amd/parameters/" + on, "Y\n");
+  for (const std::string off : {"avic", "nested", "sev_snp"})
+    write_sys(tree, "module/kvm_amd/parameters/" + off, "N\n");
+  const std::string cpus = "devices/system/cpu/";
+  write_sys(tree, cpus + "smt/active", "1\n");
+  write_sys(tree, cpus + "vulnerabilities/mds",
+            "Mitigation: Clear CPU buffers; SMT vulnerable\n");
+  write_sys(tree, cpus + "vulnerabilities/meltdown", "Not affected\n");
+  write_sys(tree, cpus + "vulnerabilities/retbleed", "Vulnerable\n");
+}
+
 // Two sockets of two cores with two threads each, eight VMs of five kinds.
 void build_host(ProcTree& tree) {
   tree.cpus("0-7").core({0, 4}).core({1, 5}).core({2, 6}).core({3, 7});
@@ -172,6 +187,7 @@ void build_host(ProcTree& tree) {
       .thread(8001, "CPU 0/TCG", {});
   build_cgroups(tree);
   build_hardware(tree);
+  build_security(tree);
 }
 
 // Distances of the nodes, and the group of "web" with its memory.

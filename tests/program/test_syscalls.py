@@ -12,7 +12,8 @@ from program import Exporter, FakeVm, wait_for
 
 # Of other processes; none of them takes the lock of a process's memory. cmdline does, and is read once.
 ALLOWED = {"", "task", "stat", "schedstat", "status", "sched", "comm", "cgroup", "cmdline"}
-ALLOWED_OF_HOST = {"", "stat", "meminfo", "vmstat", "pressure/cpu", "pressure/memory", "pressure/io", "interrupts", "cpuinfo"}
+ALLOWED_OF_HOST = {"", "stat", "meminfo", "vmstat", "pressure/cpu", "pressure/memory", "pressure/io", "interrupts", "cpuinfo",
+                   "cmdline"}
 
 OPENED = re.compile(r'open(?:at2?)?\((?:(?:AT_FDCWD|\d+)<(?P<at>[^>]*)>, |AT_FDCWD, )?"(?P<path>[^"]*)"')
 
