@@ -44,7 +44,8 @@ void read_vulnerabilities(const Roots& roots, Posture& posture) {
   posture.tells_vulnerabilities = names.has_value();
   if (!names) return;
   for (const auto& name : *names) {
-    const auto read = read_as(root + "/" + name, parse_vulnerability);
+    const auto read = read_as(std::string(root).append("/").append(name),
+                              parse_vulnerability);
     if (!read) {
       posture.problems.push_back(read.error().message());
       continue;
@@ -82,7 +83,7 @@ Tenants tenants(const Snapshot& snapshot) {
 bool are_of_two(const std::set<const Vm*>& one,
                 const std::set<const Vm*>& other) {
   if (one.empty() || other.empty()) return false;
-  return one.size() > 1 || other.size() > 1 || one != other;
+  return one != other || one.size() > 1;
 }
 
 struct Pairs {

@@ -202,6 +202,9 @@ TEST_F(SiblingPairs, AreNotMixedByOneVmOrOnOneOfThem) {
 }
 
 TEST_F(SiblingPairs, AreMixedWhereOneVmRanOnBothAndAnotherToo) {
+  EXPECT_EQ(pairs({vm_of("a", {last_on(2), last_on(3)}),
+                   vm_of("b", {last_on(2), last_on(3)})}),
+            mixed(1));
   EXPECT_EQ(
       pairs({vm_of("a", {last_on(2), last_on(3)}), vm_of("b", {last_on(3)})}),
       mixed(1));
