@@ -225,5 +225,19 @@ TEST_F(HostHardware, ThatIsGarbledHidesNothingElse) {
                           StartsWith("vcpu_host_cpu_frequency_hertz")));
 }
 
+// This machine, whatever it is.
+TEST(HostHardwareHere, IsToldWithoutProblems) {
+  Families families;
+  const auto topology =
+      std::make_shared<const Topology>(*read_topology(Roots{}));
+  EXPECT_TRUE(make_host({})->collect(snapshot_of({}, topology), families));
+  EXPECT_THAT(families.problems(), IsEmpty());
+  EXPECT_THAT(samples_of(families),
+              Contains(StartsWith("vcpu_host_packages ")));
+  for (const char* source :
+       {"cpu_temperature", "cpu_throttles", "cpu_frequency", "machine_checks"})
+    EXPECT_NE(reason_of(families, source), "-") << source;
+}
+
 }  // namespace
 }  // namespace vcpu

@@ -221,5 +221,19 @@ TEST_F(SiblingPairs, AreAbsentWithoutSmt) {
   EXPECT_THAT(samples("vcpu_host_smt_"), IsEmpty());
 }
 
+// This machine, whatever it is.
+TEST(SecurityHere, IsToldWithoutProblems) {
+  Families families;
+  EXPECT_TRUE(make_security({})->collect(snapshot_of({}), families));
+  EXPECT_THAT(families.problems(), IsEmpty());
+  for (const char* source :
+       {"cpu_flags", "kvm_parameters", "smt", "vulnerabilities"})
+    EXPECT_NE(reason_of(families, source), "-") << source;
+  if (reason_of(families, "vulnerabilities").empty()) {
+    EXPECT_THAT(samples_of(families),
+                Contains(StartsWith("vcpu_host_vulnerability")));
+  }
+}
+
 }  // namespace
 }  // namespace vcpu
