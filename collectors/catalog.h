@@ -35,6 +35,7 @@ std::unique_ptr<Collector> make_memory(const CollectorOptions& options);
 std::unique_ptr<Collector> make_cgroup(const CollectorOptions& options);
 std::unique_ptr<Collector> make_numa(const CollectorOptions& options);
 std::unique_ptr<Collector> make_host(const CollectorOptions& options);
+std::unique_ptr<Collector> make_security(const CollectorOptions& options);
 std::unique_ptr<Collector> make_guest(const CollectorOptions& options);
 std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options);
 

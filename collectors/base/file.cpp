@@ -80,6 +80,20 @@ Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
   return numbers;
 }
 
+template <typename Wanted>
+Result<std::vector<std::string>> names_in(const std::string& path,
+                                          const Wanted& wanted) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  std::vector<std::string> names;
+  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
+    const std::string name = entry.d_name;
+    if (wanted(entry) && name != "." && name != "..") names.push_back(name);
+  });
+  if (!listed) return listed.error();
+  return names;
+}
+
 }  // namespace
 
 Result<Directory> Directory::open(const std::string& path) {
@@ -119,6 +133,24 @@ Result<std::string> read_file(const std::string& path, std::size_t most) {
   return contents;
 }
 
+Result<std::string> read_end(const std::string& path, std::size_t most) {
+  constexpr std::size_t kChunk = std::size_t{64} << 10;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return failure(path);
+  std::string end;
+  std::string chunk(kChunk, '\0');
+  ssize_t n = 0;
+  while ((n = ::read(fd, chunk.data(), chunk.size())) > 0) {
+    end.append(chunk, 0, static_cast<std::size_t>(n));
+    if (end.size() > 2 * most) end.erase(0, end.size() - most);
+  }
+  const int error = errno;
+  ::close(fd);
+  if (n < 0) return Error{{error, std::generic_category()}, path};
+  if (end.size() > most) end.erase(0, end.size() - most);
+  return end;
+}
+
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -147,16 +179,12 @@ Result<std::vector<int>> list_numbers_at(const Directory& directory,
 }
 
 Result<std::vector<std::string>> list_directories(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return failure(path);
-  std::vector<std::string> names;
-  const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
-    const std::string name = entry.d_name;
-    if (entry.d_type == DT_DIR && name != "." && name != "..")
-      names.push_back(name);
-  });
-  if (!listed) return listed.error();
-  return names;
+  return names_in(path,
+                  [](const dirent& entry) { return entry.d_type == DT_DIR; });
+}
+
+Result<std::vector<std::string>> list_names(const std::string& path) {
+  return names_in(path, [](const dirent&) { return true; });
 }
 
 bool is_gone(const Error& error) {

@@ -45,6 +45,10 @@ class Directory {
 Result<std::string> read_file(const std::string& path,
                               std::size_t most = kMaxFileBytes);
 
+// The last `most` bytes of a file, of which no more is held in memory at once
+// than twice as many.
+Result<std::string> read_end(const std::string& path, std::size_t most);
+
 // What `parse` makes of the text that was read from `path`: a Result, of which
 // an Error says the whole path.
 template <typename Text, typename Parse>
@@ -78,6 +82,10 @@ Result<std::vector<int>> list_numbers_at(const Directory& directory,
 // The names of the directories in a directory, links not among them: the groups
 // of a control group. In no order.
 Result<std::vector<std::string>> list_directories(const std::string& path);
+
+// The names of all entries of a directory, links among them: the devices of a
+// class. In no order.
+Result<std::vector<std::string>> list_names(const std::string& path);
 
 // True for the errors that mean "this process, thread or VM has just ended".
 bool is_gone(const Error& error);

@@ -16,6 +16,7 @@ constexpr int kMaxCpus = 65536;
 Result<std::vector<int>> parse_cpu_list(std::string_view text) {
   text = trim(text);
   std::vector<int> cpus;
+  if (text == "(null)") return cpus;
   while (!text.empty()) {
     const auto comma = text.find(',');
     const auto range = text.substr(0, comma);

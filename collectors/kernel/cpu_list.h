@@ -14,7 +14,8 @@
 
 namespace vcpu {
 
-// Ascending, without repeats; empty for an empty text (a node without CPUs).
+// Ascending, without repeats; empty for an empty text (a node without CPUs) and
+// for "(null)" (nohz_full, where it was not asked for).
 Result<std::vector<int>> parse_cpu_list(std::string_view text);
 
 }  // namespace vcpu

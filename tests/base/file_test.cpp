@@ -276,6 +276,26 @@ TEST_F(FileTest, DirectoriesAreListedByName) {
   EXPECT_EQ(missing.error().context, path("none"));
 }
 
+TEST_F(FileTest, NamesAreThoseOfLinksToo) {
+  make_directory("device");
+  make_directory("class");
+  std::filesystem::create_directory_symlink(path("device"),
+                                            path("class/hwmon0"));
+  write("class/bind", "");
+  EXPECT_THAT(*list_names(path("class")),
+              UnorderedElementsAre("hwmon0", "bind"));
+  EXPECT_THAT(*list_directories(path("class")), IsEmpty());
+  EXPECT_TRUE(is_gone(list_names(path("none")).error()));
+}
+
+TEST_F(FileTest, TheEndOfAFileIsNoLongerThanAskedFor) {
+  write("long", std::string(1 << 20, 'a') + "the end");
+  EXPECT_EQ(*read_end(path("long"), 7), "the end");
+  EXPECT_EQ(read_end(path("long"), 2 << 20)->size(), (1U << 20) + 7);
+  EXPECT_EQ(read_end(path("none"), 7).error().context, path("none"));
+  EXPECT_FALSE(read_end(path(""), 7));
+}
+
 TEST_F(FileTest, NumbersAreListedBelowADirectoryAgainAndAgain) {
   make_directory("7/task/71");
   make_directory("7/task/70");

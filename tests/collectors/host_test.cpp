@@ -7,15 +7,20 @@
 
 #include "collectors/catalog.h"
 #include "tests/support/literal_snapshot.h"
+#include "tests/support/machines.h"
 #include "tests/support/proc_tree.h"
 #include "tests/support/text_of.h"
 
 namespace vcpu {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::IsSupersetOf;
+using testing::StartsWith;
 
 // The figures below are in hundredths of a second.
 class Host : public testing::Test {
@@ -74,6 +79,164 @@ TEST_F(Host, FailsWithThePathWhereTheTextIsGarbledOrMissing) {
   EXPECT_THAT(garbled.error().message(), HasSubstr(tree_.proc("stat")));
   std::filesystem::remove(tree_.proc("stat"));
   EXPECT_FALSE(host_->collect(snapshot_of({}), families));
+}
+
+// What the host says of its hardware, on a machine that was built.
+class HostHardware : public testing::Test {
+ protected:
+  void collect() {
+    Families families;
+    const auto topology =
+        std::make_shared<const Topology>(*read_topology(tree_.roots()));
+    EXPECT_TRUE(host_->collect(snapshot_of({}, topology), families));
+    said_ = samples_of(families);
+    std::erase_if(said_, [](const std::string& sample) {
+      return sample.starts_with("vcpu_host_cpu_seconds_total") ||
+             sample.starts_with("vcpu_host_cpu_busy_seconds_total");
+    });
+    families_ = std::move(families);
+  }
+
+  std::string reason(const std::string& source) const {
+    return reason_of(families_, source);
+  }
+
+  ProcTree tree_;
+  std::unique_ptr<Collector> host_ = make_host({.roots = tree_.roots()});
+  std::vector<std::string> said_;
+  Families families_;
+};
+
+TEST_F(HostHardware, OfADualSocketXeon) {
+  build_xeon(tree_);
+  collect();
+  EXPECT_THAT(
+      said_,
+      ElementsAre("vcpu_host_packages 2", "vcpu_host_isolated_cpus 4",
+                  "vcpu_host_nohz_full_cpus 4",
+                  R"(vcpu_host_cpu_temperature_celsius{package="0"} 61)",
+                  R"(vcpu_host_cpu_temperature_celsius{package="1"} 58.5)",
+                  R"(vcpu_host_cpu_throttles_total{scope="core"} 38)",
+                  R"(vcpu_host_cpu_throttles_total{scope="package"} 25)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="min"} 2400000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="mean"} 2555000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="max"} 2710000000)",
+                  "vcpu_host_machine_checks_total 1"));
+  EXPECT_THAT(families_.problems(), IsEmpty());
+  for (const auto& source : families_.sources())
+    EXPECT_EQ(source.missing_reason, "") << source.name;
+}
+
+TEST_F(HostHardware, OfADualSocketXeonStaysWhenSmtIsSwitchedOff) {
+  build_xeon(tree_);
+  collect();
+  auto before = said_;
+  switch_smt_off(tree_);
+  collect();
+  EXPECT_EQ(said_, before);
+}
+
+TEST_F(HostHardware, OfADualSocketEpyc) {
+  build_epyc(tree_);
+  collect();
+  EXPECT_THAT(
+      said_,
+      ElementsAre("vcpu_host_packages 2", "vcpu_host_isolated_cpus 0",
+                  "vcpu_host_nohz_full_cpus 0",
+                  R"(vcpu_host_cpu_temperature_celsius{package="0"} 48.25)",
+                  R"(vcpu_host_cpu_temperature_celsius{package="1"} 51.375)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="min"} 2400000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="mean"} 2715000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="max"} 3030000000)",
+                  "vcpu_host_machine_checks_total 1"));
+  EXPECT_THAT(reason("cpu_throttles"), HasSubstr("only Intel's"));
+}
+
+TEST_F(HostHardware, OfAHybridDesktop) {
+  build_hybrid_desktop(tree_);
+  collect();
+  EXPECT_THAT(
+      said_,
+      ElementsAre("vcpu_host_packages 1",
+                  R"(vcpu_host_class_cores{class="efficiency"} 8)",
+                  R"(vcpu_host_class_cores{class="performance"} 8)",
+                  "vcpu_host_isolated_cpus 0", "vcpu_host_nohz_full_cpus 0",
+                  R"(vcpu_host_cpu_temperature_celsius{package="0"} 71)",
+                  R"(vcpu_host_cpu_throttles_total{scope="core"} 32)",
+                  R"(vcpu_host_cpu_throttles_total{scope="package"} 3)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="min"} 3000000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="mean"} 4000000000)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="max"} 5000000000)",
+                  "vcpu_host_machine_checks_total 1"));
+}
+
+TEST_F(HostHardware, OfAJetsonOrinWhoseClustersAreNoPackages) {
+  build_orin(tree_);
+  collect();
+  EXPECT_THAT(
+      said_,
+      ElementsAre("vcpu_host_packages 1", "vcpu_host_isolated_cpus 0",
+                  "vcpu_host_nohz_full_cpus 0",
+                  R"(vcpu_host_cpu_temperature_celsius{package="0"} 49.593)",
+                  R"(vcpu_host_cpu_frequency_hertz{stat="min"} 729600000)",
+                  AllOf(StartsWith("vcpu_host_cpu_frequency_hertz"),
+                        HasSubstr(R"({stat="mean"} 1373866666.6666)")),
+                  R"(vcpu_host_cpu_frequency_hertz{stat="max"} 2201600000)"));
+  EXPECT_THAT(reason("machine_checks"), HasSubstr("CONFIG_X86_MCE"));
+}
+
+TEST_F(HostHardware, OfAGuestIsMostlyAbsentAndEachSourceSaysSo) {
+  build_kvm_guest(tree_);
+  collect();
+  EXPECT_THAT(said_,
+              ElementsAre("vcpu_host_packages 4", "vcpu_host_isolated_cpus 0",
+                          "vcpu_host_nohz_full_cpus 0",
+                          "vcpu_host_machine_checks_total 0"));
+  for (const char* source :
+       {"cpu_temperature", "cpu_throttles", "cpu_frequency"})
+    EXPECT_NE(reason(source), "") << source;
+  EXPECT_THAT(families_.problems(), IsEmpty());
+}
+
+TEST_F(HostHardware, IsNotAskedForFrequenciesByAnOldKernel) {
+  build_xeon(tree_);
+  ProcTree::write(tree_.proc("sys/kernel/osrelease"), "5.10.0-28-amd64\n");
+  collect();
+  EXPECT_THAT(said_, Not(Contains(HasSubstr("frequency"))));
+  EXPECT_THAT(reason("cpu_frequency"), HasSubstr("before 5.19"));
+}
+
+TEST_F(HostHardware, ThatIsGarbledHidesNothingElse) {
+  build_xeon(tree_);
+  write_cpu_file(tree_, 0, "thermal_throttle/core_throttle_count", "hot\n");
+  write_sys(tree_, "devices/test/hwmon3/temp1_input", "warm\n");
+  write_sys(tree_, "devices/system/cpu/isolated", "none\n");
+  ProcTree::write(tree_.proc("interrupts"), "MCE: many\n");
+  collect();
+  EXPECT_THAT(families_.problems(),
+              ElementsAre(HasSubstr("/isolated: cannot be understood"),
+                          HasSubstr("/temp1_input: cannot be understood"),
+                          HasSubstr("_throttle_count: cannot be understood"),
+                          HasSubstr("/interrupts: cannot be understood")));
+  EXPECT_THAT(said_,
+              ElementsAre("vcpu_host_packages 2", "vcpu_host_nohz_full_cpus 4",
+                          StartsWith("vcpu_host_cpu_frequency_hertz"),
+                          StartsWith("vcpu_host_cpu_frequency_hertz"),
+                          StartsWith("vcpu_host_cpu_frequency_hertz")));
+}
+
+// This machine, whatever it is.
+TEST(HostHardwareHere, IsToldWithoutProblems) {
+  Families families;
+  const auto topology =
+      std::make_shared<const Topology>(*read_topology(Roots{}));
+  EXPECT_TRUE(make_host({})->collect(snapshot_of({}, topology), families));
+  EXPECT_THAT(families.problems(), IsEmpty());
+  EXPECT_THAT(samples_of(families),
+              Contains(StartsWith("vcpu_host_packages ")));
+  for (const char* source :
+       {"cpu_temperature", "cpu_throttles", "cpu_frequency", "machine_checks"})
+    EXPECT_NE(reason_of(families, source), "-") << source;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "tests/support/machines.h"
 #include "tests/support/proc_tree.h"
 
 namespace vcpu {
@@ -102,6 +103,46 @@ TEST(Topology, TakesEveryCpuForACoreWhereTheKernelDoesNotTell) {
   ProcTree tree;
   tree.cpus("0-7");
   EXPECT_EQ(read_topology(tree.roots())->cores(), 8);
+}
+
+TEST(TopologyOfAMachine, CountsTheCoresOfTwoPackagesWithAndWithoutSmt) {
+  ProcTree tree;
+  build_xeon(tree);
+  auto host = *read_topology(tree.roots());
+  EXPECT_THAT(host.online, SizeIs(64));
+  EXPECT_EQ(host.cores(), 32);
+  EXPECT_EQ(host.cores_of_node(1), 16);
+  switch_smt_off(tree);
+  host = *read_topology(tree.roots());
+  EXPECT_THAT(host.online, SizeIs(32));
+  EXPECT_EQ(host.cores(), 32);
+  EXPECT_EQ(host.cores_of_node(1), 16);
+}
+
+TEST(TopologyOfAMachine, CountsTheCoresOfFourNodesPerPackage) {
+  ProcTree tree;
+  build_epyc(tree);
+  const auto host = *read_topology(tree.roots());
+  EXPECT_EQ(host.cores(), 64);
+  EXPECT_THAT(host.nodes(), SizeIs(8));
+  for (const int node : host.nodes()) EXPECT_EQ(host.cores_of_node(node), 8);
+}
+
+TEST(TopologyOfAMachine, CountsCoresWithOneThreadAndWithTwo) {
+  ProcTree tree;
+  build_hybrid_desktop(tree);
+  const auto host = *read_topology(tree.roots());
+  EXPECT_THAT(host.online, SizeIs(24));
+  EXPECT_EQ(host.cores(), 16);
+}
+
+TEST(TopologyOfAMachine, CountsTheCoresOfAnArmBoardAndOfAGuest) {
+  ProcTree orin;
+  build_orin(orin);
+  EXPECT_EQ(read_topology(orin.roots())->cores(), 12);
+  ProcTree guest;
+  build_kvm_guest(guest);
+  EXPECT_EQ(read_topology(guest.roots())->cores(), 4);
 }
 
 TEST(Topology, IsAnErrorWithTheFileThatIsMissingOrGarbled) {

@@ -19,6 +19,7 @@
 #include "exporter/scrape_service.h"
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
+#include "tests/support/machines.h"
 #include "tests/support/proc_tree.h"
 #include "tests/support/text_of.h"
 
@@ -82,6 +83,49 @@ void build_cgroups(const ProcTree& tree) {
   }
 }
 
+// Sensors, counters and clocks of the host; of its cores one socket's are slow.
+void build_hardware(const ProcTree& tree) {
+  for (int cpu = 0; cpu < 8; ++cpu) {
+    const bool second = cpu % 4 >= 2;
+    write_cpu_file(tree, cpu, "topology/physical_package_id",
+                   second ? "1\n" : "0\n");
+    write_cpu_file(tree, cpu, "cpu_capacity", second ? "512\n" : "1024\n");
+    write_cpu_file(tree, cpu, "thermal_throttle/core_throttle_count", "3\n");
+    write_cpu_file(tree, cpu, "thermal_throttle/package_throttle_count", "5\n");
+    const auto policy =
+        "devices/system/cpu/cpufreq/policy" + std::to_string(cpu);
+    write_sys(tree, policy + "/affected_cpus", std::to_string(cpu) + "\n");
+    write_sys(tree, policy + "/scaling_cur_freq",
+              second ? "2100000\n" : "3200000\n");
+  }
+  for (const std::string number : {"0", "1"}) {
+    const auto sensor = "class/hwmon/hwmon" + number;
+    write_sys(tree, sensor + "/name", "coretemp\n");
+    write_sys(tree, sensor + "/temp1_label", "Package id " + number + "\n");
+    write_sys(tree, sensor + "/temp1_input", "5" + number + "500\n");
+  }
+  write_sys(tree, "devices/system/cpu/isolated", "3,7\n");
+  write_sys(tree, "devices/system/cpu/nohz_full", "3\n");
+  ProcTree::write(tree.proc("sys/kernel/osrelease"), "6.1.0-18-amd64\n");
+  ProcTree::write(tree.proc("interrupts"),
+                  "MCE: 0 0 0 1 0 0 0 0  Machine check exceptions\n");
+}
+
+// Half of its protections are on.
+void build_security(const ProcTree& tree) {
+  ProcTree::write(tree.proc("cpuinfo"), "flags\t\t: fpu svm smep sev\n");
+  for (const std::string on : {"npt", "sev", "sev_es"})
+    write_sys(tree, "module/kvm_amd/parameters/" + on, "Y\n");
+  for (const std::string off : {"avic", "nested", "sev_snp"})
+    write_sys(tree, "module/kvm_amd/parameters/" + off, "N\n");
+  const std::string cpus = "devices/system/cpu/";
+  write_sys(tree, cpus + "smt/active", "1\n");
+  write_sys(tree, cpus + "vulnerabilities/mds",
+            "Mitigation: Clear CPU buffers; SMT vulnerable\n");
+  write_sys(tree, cpus + "vulnerabilities/meltdown", "Not affected\n");
+  write_sys(tree, cpus + "vulnerabilities/retbleed", "Vulnerable\n");
+}
+
 // Two sockets of two cores with two threads each, eight VMs of five kinds.
 void build_host(ProcTree& tree) {
   tree.cpus("0-7").core({0, 4}).core({1, 5}).core({2, 6}).core({3, 7});
@@ -142,6 +186,8 @@ void build_host(ProcTree& tree) {
                {"qemu-system-x86_64", "-name", std::string(10240, 'x')})
       .thread(8001, "CPU 0/TCG", {});
   build_cgroups(tree);
+  build_hardware(tree);
+  build_security(tree);
 }
 
 // Distances of the nodes, and the group of "web" with its memory.

@@ -10,6 +10,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
+TEST(CpuList, IsEmptyWhereTheKernelHasNoList) {
+  EXPECT_EQ(*parse_cpu_list("(null)\n"), std::vector<int>{});
+}
+
 TEST(CpuList, ReadsRangesAndSingles) {
   EXPECT_THAT(*parse_cpu_list("0-3,8,10-11\n"),
               ElementsAre(0, 1, 2, 3, 8, 10, 11));

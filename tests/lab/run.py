@@ -6,6 +6,8 @@ A test module test_*.py has, besides its LabTests:
   MODULES   kernel modules to load before the first step, by name (optional)
   PROGRAMS  programs of this machine to have there, with their libraries (optional)
   FILES     {path there: path here} (optional)
+  prepare   a function of (initrd, exporter, work) that adds what else is to be there (optional)
+  SECONDS   that its steps take on top of what a machine lives (optional)
 """
 import os
 import pathlib
@@ -43,9 +45,13 @@ def tests_of(suite):
             yield test
 
 
+def modules_of(tests):
+    return list(dict.fromkeys(sys.modules[type(test).__module__] for test in tests))
+
+
 def prepare(tests, kernel, exporter, work):
     """The initrd with all that these tests' modules ask for."""
-    modules = list(dict.fromkeys(sys.modules[type(test).__module__] for test in tests))
+    modules = modules_of(tests)
     steps = {}
     for module in modules:
         twice = steps.keys() & module.STEPS.keys()
@@ -58,6 +64,8 @@ def prepare(tests, kernel, exporter, work):
             initrd.add_program(program)
         for path, source in getattr(module, "FILES", {}).items():
             initrd.add_file(source, path)
+        if hasattr(module, "prepare"):
+            module.prepare(initrd, exporter, work)
     initrd.write(work / "initrd")
     return work / "initrd"
 
@@ -81,7 +89,8 @@ def main(exporter, *words):
             for test in tests:
                 print(f"skip {name_of(test)}: {' '.join(str(reason).split())}")
             return 0
-        guest = lab_guest.Guest(kernel, prepare(tests, kernel, exporter, work), work)
+        seconds = lab_guest.LIFE_SECONDS + sum(getattr(module, "SECONDS", 0) for module in modules_of(tests))
+        guest = lab_guest.Guest(kernel, prepare(tests, kernel, exporter, work), work, seconds)
         try:
             guest.start()
             lab_guest.LabTest.guest = guest

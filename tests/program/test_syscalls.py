@@ -16,7 +16,8 @@ from program import Exporter, FakeVm, wait_for  # noqa: E402
 
 # Of other processes; none of them takes the lock of a process's memory. cmdline does, and is read once.
 ALLOWED = {"", "task", "stat", "schedstat", "status", "sched", "comm", "cgroup", "cmdline"}
-ALLOWED_OF_HOST = {"", "stat", "meminfo", "vmstat", "pressure/cpu", "pressure/memory", "pressure/io"}
+ALLOWED_OF_HOST = {"", "stat", "meminfo", "vmstat", "pressure/cpu", "pressure/memory", "pressure/io", "interrupts", "cpuinfo",
+                   "cmdline"}
 
 HAS_SWAP = not re.search(r"SwapTotal: +0 kB", pathlib.Path("/proc/meminfo").read_text())
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/hardware/core_classes.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "collectors/base/file.h"
+#include "collectors/kernel/count.h"
+#include "collectors/kernel/cpu_list.h"
+
+namespace vcpu {
+namespace {
+
+constexpr std::string_view kPerformance = "performance";
+constexpr std::string_view kMiddle = "middle";
+constexpr std::string_view kEfficiency = "efficiency";
+
+// Online cores with one of the CPUs of a file.
+int cores_listed(const std::string& path, const Topology& host) {
+  std::set<int> cores;
+  const auto cpus = read_as(path, parse_cpu_list);
+  if (!cpus) return 0;
+  for (const int cpu : *cpus) {
+    const auto core = host.core_of.find(cpu);
+    if (core != host.core_of.end()) cores.insert(core->second);
+  }
+  return static_cast<int>(cores.size());
+}
+
+// How much work each core can do, the most capable being 1024.
+std::map<int, std::uint64_t> capacities(const Roots& roots,
+                                        const Topology& host) {
+  std::map<int, std::uint64_t> of_core;
+  for (const auto& [cpu, core] : host.core_of) {
+    if (cpu != core) continue;
+    const auto capacity = read_as(roots.sys + "/devices/system/cpu/cpu" +
+                                      std::to_string(cpu) + "/cpu_capacity",
+                                  parse_count);
+    if (!capacity) return {};
+    of_core[core] = *capacity;
+  }
+  return of_core;
+}
+
+CoreClasses by_capacity(const std::map<int, std::uint64_t>& capacities) {
+  std::set<std::uint64_t> steps;
+  for (const auto& [core, capacity] : capacities) steps.insert(capacity);
+  CoreClasses classes;
+  if (steps.size() < 2) return classes;
+  for (const auto& [core, capacity] : capacities) {
+    if (capacity == *steps.rbegin()) {
+      ++classes[kPerformance];
+    } else if (capacity == *steps.begin()) {
+      ++classes[kEfficiency];
+    } else {
+      ++classes[kMiddle];
+    }
+  }
+  return classes;
+}
+
+}  // namespace
+
+CoreClasses read_core_classes(const Roots& roots, const Topology& host) {
+  const int fast = cores_listed(roots.sys + "/devices/cpu_core/cpus", host);
+  const int slow = cores_listed(roots.sys + "/devices/cpu_atom/cpus", host);
+  if (fast > 0 && slow > 0) return {{kPerformance, fast}, {kEfficiency, slow}};
+  return by_capacity(capacities(roots, host));
+}
+
+}  // namespace vcpu

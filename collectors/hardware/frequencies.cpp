@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/hardware/frequencies.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "collectors/base/file.h"
+#include "collectors/base/scan.h"
+#include "collectors/kernel/count.h"
+#include "collectors/kernel/cpuinfo.h"
+#include "collectors/kernel/osrelease.h"
+
+namespace vcpu {
+namespace {
+
+constexpr Osrelease kFirstThatAsksNoCpu{5, 19};
+
+// Of policy12.
+std::optional<int> policy_number(std::string_view name) {
+  constexpr std::string_view kBefore = "policy";
+  if (!name.starts_with(kBefore)) return std::nullopt;
+  return parse_number<int>(name.substr(kBefore.size()));
+}
+
+// affected_cpus: the policy's online CPUs, "0 1 2 3".
+std::set<int> cores_of(const std::string& policy, const Topology& host) {
+  std::set<int> cores;
+  const auto text = read_file(policy + "/affected_cpus");
+  if (!text) return cores;
+  std::string_view rest = *text;
+  for (auto cpu = take_u64(rest); cpu; cpu = take_u64(rest)) {
+    const auto core = host.core_of.find(static_cast<int>(*cpu));
+    if (core != host.core_of.end()) cores.insert(core->second);
+  }
+  return cores;
+}
+
+}  // namespace
+
+bool Frequencies::disturbs(const Roots& roots) {
+  const auto release =
+      read_as(roots.proc + "/sys/kernel/osrelease", parse_osrelease);
+  if (release && !(*release < kFirstThatAsksNoCpu)) return false;
+  const auto cpuinfo = read_file(roots.proc + "/cpuinfo", kFirstCpuBytes);
+  return cpuinfo && parse_cpuinfo(*cpuinfo).x86;
+}
+
+void Frequencies::find_policies(const Topology& host) {
+  const auto root = roots_.sys + "/devices/system/cpu/cpufreq";
+  online_ = host.online;
+  policies_.clear();
+  const auto names = list_directories(root);
+  if (!names) return;
+  std::map<int, std::string> by_number;
+  for (const auto& name : *names)
+    if (const auto number = policy_number(name))
+      by_number[*number] = std::string(root).append("/").append(name);
+  std::set<int> known;
+  for (const auto& [number, path] : by_number) {
+    const auto before = known.size();
+    known.merge(cores_of(path, host));
+    if (known.size() > before)
+      policies_.push_back({path + "/scaling_cur_freq", known.size() - before});
+  }
+}
+
+Result<Frequencies::Range> Frequencies::read(const Topology& host) {
+  constexpr double kHzPerKhz = 1000;
+  if (host.online != online_) find_policies(host);
+  Range range;
+  double sum = 0;
+  std::size_t cores = 0;
+  for (const Policy& policy : policies_) {
+    const auto text = read_file(policy.file);
+    if (!text) continue;  // Its CPUs have just gone offline.
+    const auto khz = parse_count(*text);
+    if (!khz) return malformed(policy.file);
+    const double hz = static_cast<double>(*khz) * kHzPerKhz;
+    range.min = cores == 0 ? hz : std::min(range.min, hz);
+    range.max = std::max(range.max, hz);
+    sum += hz * static_cast<double>(policy.cores);
+    cores += policy.cores;
+  }
+  if (cores == 0)
+    return Error{make_error_code(std::errc::no_such_file_or_directory),
+                 "cpufreq"};
+  range.mean = sum / static_cast<double>(cores);
+  return range;
+}
+
+}  // namespace vcpu
