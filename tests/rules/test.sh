@@ -36,18 +36,19 @@ if command -v jsonnet >/dev/null; then
     check "jsonnet: generated files are current" dashboards/generate.sh --check
     check "jsonnet: formatted" jsonnetfmt --test dashboards/*.*sonnet dashboards/lib/*.libsonnet
     tests/rules/text.py || failed=1
+    tests/rules/commands.py || failed=1
 else
     echo "skip jsonnet, runbooks: jsonnet is not installed"
 fi
 
-check "promtool check rules" promtool check rules --lint-fatal $prometheus/vcpu_rules.yml $prometheus/vcpu_alerts.yml
+check "promtool check rules" promtool check rules --lint-fatal $prometheus/vcpu_*.yml
 check "promtool check metrics on the golden page" promtool_check_metrics tests/golden/host.prom
 check "promtool check config" promtool check config --lint-fatal $prometheus/prometheus.yml
 for file in tests/rules/*.test.yml; do
     check "promtool test rules: $(basename "$file" .test.yml)" promtool test rules "$file"
 done
 check "vmalert reads the rules as well" \
-    vmalert -dryRun -rule=$prometheus/vcpu_rules.yml -rule=$prometheus/vcpu_alerts.yml
+    vmalert -dryRun "-rule=$prometheus/vcpu_*.yml"
 
 check "amtool check-config" amtool check-config "$alertmanager"
 check_route pager severity=critical alertname=VcpuExporterDown
