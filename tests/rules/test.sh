@@ -34,7 +34,7 @@ check_route() {
 
 if command -v jsonnet >/dev/null; then
     check "jsonnet: generated files are current" dashboards/generate.sh --check
-    check "jsonnet: formatted" jsonnetfmt --test dashboards/*.*sonnet dashboards/lib/*.libsonnet
+    check "jsonnet: formatted" jsonnetfmt --test dashboards/*.*sonnet dashboards/*/*.libsonnet
     tests/rules/text.py || failed=1
     tests/rules/commands.py || failed=1
 else

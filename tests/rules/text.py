@@ -114,6 +114,11 @@ def written(value):
     return {f"{value:g}", f"{value * 100:g}%"} | units
 
 
+def plain(value):
+    """As PromQL has it: 5 or 0.05, never 1e+06."""
+    return f"{int(value)}" if value == int(value) else f"{value:g}"
+
+
 def values_of(limit):
     """Every number and every duration of an alert's limits, those of its windows included."""
     for value in limit if isinstance(limit, list) else limit.values():
@@ -160,8 +165,8 @@ def check_rule(where, limit, rule, recordings):
         yield f"{where}: waits {rule['for']}, config says {limit['for']}"
     numbers = [value for value in values_of(limit) if not isinstance(value, str)]
     expr = with_recorded(rule["expr"], recordings)
-    yield from (f"{where}: expr does not have {value:g}" for value in numbers
-                if not re.search(rf"(?<![\d.]){re.escape('%g' % value)}(?![\d.])", expr))
+    yield from (f"{where}: expr does not have {plain(value)}" for value in numbers
+                if not re.search(rf"(?<![\d.]){re.escape(plain(value))}(?![\d.])", expr))
     compared = re.findall(r"[<>=]=? (?:bool )?([\d.]+)", rule["expr"])
     yield from (f"{where}: expr compares with {number}, which is not in the config"
                 for number in compared if float(number) not in numbers + [0])

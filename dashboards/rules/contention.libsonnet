@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recording rules: how long vCPUs waited for a physical CPU for any reason but their own CPU quota.
-local rule = import 'lib/rule.libsonnet';
+local lib = import '../lib/rule.libsonnet';
 
 {
   local config = $._config,
-
-  local select(metric, matchers='') =
-    '%s{%s%s}' % [metric, config.selector, if matchers == '' then '' else ', ' + matchers],
-  local rate(metric, matchers='') = 'rate(%s[%s])' % [select(metric, matchers), config.rateWindow],
-  local record(level, metric, operations, expr, labels={}) =
-    rule.record('%s:%s:%s_rate%s' % [level, metric, operations, config.rateWindow], expr, labels),
+  local rule = lib.new(config),
+  local rate = rule.rate,
+  local record = rule.recordRate,
 
   local steal = rate('vcpu_steal_seconds_total'),
   local throttled = rate('vcpu_throttled_seconds_total'),
@@ -100,7 +97,7 @@ local rule = import 'lib/rule.libsonnet';
   ),
 
   // The names, for alerts and panels.
-  recorded:: {
+  recorded+:: {
     contention: contention.record,
     worstContention: worst.record,
     meanContention: mean.record,
@@ -111,7 +108,7 @@ local rule = import 'lib/rule.libsonnet';
 
   prometheusRules+:: {
     groups+: [
-      rule.group('vcpu_exporter.rules', [unthrottled, quota, contention, worst, mean, throttledPeriods, culprits]),
+      lib.group('rules', [unthrottled, quota, contention, worst, mean, throttledPeriods, culprits]),
     ],
   },
 }
