@@ -4,6 +4,9 @@
 set -u
 cd "$(dirname "$0")/../.."
 
+# No __pycache__ in the source tree.
+export PYTHONDONTWRITEBYTECODE=1
+
 prometheus=deploy/prometheus
 alertmanager=deploy/alertmanager/alertmanager.yml
 failed=0
@@ -53,8 +56,10 @@ check "vmalert reads the rules as well" \
 check "amtool check-config" amtool check-config "$alertmanager"
 check_route pager severity=critical alertname=VcpuExporterDown
 check_route ticket severity=warning alertname=VcpuThreadDensityHigh
+check_route ticket severity=warning alertname=VcpuNoisyNeighbour domain=web culprit=batch
 check_route dashboard severity=info alertname=VcpuOverprovisioned
 check_route ticket alertname=SomethingWithoutSeverity
 tests/rules/inhibition.py "$alertmanager" || failed=1
+tests/rules/receivers.py "$alertmanager" || failed=1
 
 exit $failed
