@@ -25,6 +25,11 @@
       host: { uid: 'vcpu-host', title: 'vCPU / Host' },
     },
 
+    platforms: {
+      // Seconds that a sample of vSphere's real-time statistics covers; the same for telegraf and vmware_exporter.
+      vsphereSample: 20,
+    },
+
     // Share of vCPU wall time that is not to be spent waiting for a CPU, over 30 days.
     slo: { objective: 0.99 },
 

@@ -4,6 +4,7 @@
 (import 'rules/contention.libsonnet') +
 (import 'rules/vm.libsonnet') +
 (import 'rules/host.libsonnet') +
+(import 'rules/platforms.libsonnet') +
 (import 'alerts/contention.libsonnet') +
 (import 'alerts/host.libsonnet') +
 (import 'alerts/vm.libsonnet') +

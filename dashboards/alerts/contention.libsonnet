@@ -18,7 +18,8 @@ local lib = import '../lib/rule.libsonnet';
       '%s > %g' % [recorded.worstContention, above],
       'vCPUs of a VM wait too long for a physical CPU.',
       ('A vCPU of {{ $labels.domain }} on {{ $labels.instance }} waits {{ $value | humanizePercentage }} of the time ' +
-       'for a physical CPU, above %s; what its own CPU quota stopped is taken off.') % percent(above)
+       'for a physical CPU, above %s; what its own CPU quota stopped is ' +
+       '{{ if eq $labels.hypervisor "xen" }}part of it{{ else }}taken off{{ end }}.') % percent(above)
     ),
 
   local starved =
