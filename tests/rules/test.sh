@@ -54,6 +54,8 @@ done
 check "vmalert reads the rules as well" \
     vmalert -dryRun "-rule=$prometheus/vcpu_*.yml"
 
+tests/rules/agent.py $prometheus || failed=1
+
 check "amtool check-config" amtool check-config "$alertmanager"
 check_route pager severity=critical alertname=VcpuExporterDown
 check_route ticket severity=warning alertname=VcpuThreadDensityHigh
