@@ -46,8 +46,13 @@ fi
 
 check "promtool check rules" promtool check rules --lint-fatal $prometheus/vcpu_*.yml
 check "promtool check metrics on the golden page" promtool_check_metrics tests/golden/host.prom
-check "promtool check config" promtool check config --lint-fatal $prometheus/prometheus.yml
-check "promtool check config, agent mode" promtool check config --agent --lint-fatal $prometheus/prometheus-agent.yml
+# With the example of targets in place, which promtool reads as well.
+targets=$(mktemp -d)
+trap 'rm -rf "$targets"' EXIT
+cp -r $prometheus/. "$targets"
+cp "$targets/targets/kvm.yml.example" "$targets/targets/kvm.yml"
+check "promtool check config" promtool check config --lint-fatal "$targets/prometheus.yml"
+check "promtool check config, agent mode" promtool check config --agent --lint-fatal "$targets/prometheus-agent.yml"
 for file in tests/rules/*.test.yml; do
     check "promtool test rules: $(basename "$file" .test.yml)" promtool test rules "$file"
 done

@@ -102,6 +102,18 @@ def lint_panels(path, titles):
             yield f'{path.name}: no dashboard has a panel "{title}"'
 
 
+def check_provisioning():
+    """Grafana says nothing of what it does not understand."""
+    folder = ROOT / "deploy/grafana/provisioning"
+    wanted = {"datasources": {"name", "type", "url"}, "dashboards": {"name", "type", "options"}}
+    for kind, keys in wanted.items():
+        for file in sorted((folder / kind).glob("*.yml")) or [folder / kind]:
+            text = yaml.safe_load(file.read_text()) if file.is_file() else {}
+            entries = text.get("datasources" if kind == "datasources" else "providers", [])
+            if text.get("apiVersion") != 1 or not entries or any(keys - set(entry) for entry in entries):
+                yield f"{file.relative_to(ROOT)}: without apiVersion 1, or an entry without {', '.join(sorted(keys))}"
+
+
 BOUNDS = {"above": "above", "atLeast": "at least", "below": "below"}
 NUMBER = r"\d+(?:\.\d+)?(?:%| [KMG]iB|[smhd]\b)?"
 
@@ -214,6 +226,7 @@ report("runbooks: the README leads to each",
        [name for name in sorted(names)
         if not re.search(rf"^\| {name} \|.*\(deploy/runbooks/{name}\.md\) \|$", (ROOT / "README.md").read_text(), re.M)])
 report("runbooks: title and sections", [p for path in runbooks for p in lint_runbook(path)])
+report("grafana: provisioning files are what Grafana reads", list(check_provisioning()))
 report("runbooks: panels exist", [p for path in runbooks for p in lint_panels(path, panel_titles())])
 report("runbooks: limits equal the config",
        [p for name in sorted(names & {path.stem for path in runbooks} & set(config["alerts"]))
