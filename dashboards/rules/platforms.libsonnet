@@ -27,14 +27,18 @@ local lib = import '../lib/rule.libsonnet';
   local window = config.rateWindow,
   local rule = lib.new(config),
 
-  // The labels of our own series, from those of another exporter; what has no counterpart is left out.
+  // The labels of our own series, from those of another exporter. What has no counterpart is left out first: two agents that
+  // watch the same hosts must not collide.
+  local ours = ['job', 'cluster', 'instance', 'domain', 'vcpu'],
   local relabelled(expr, labels) = std.foldl(
     function(inner, name) 'label_replace(%s, "%s", "$1", "%s", "(.+)")' % [inner, name, labels[name]],
     std.objectFields(labels),
     expr
   ),
-  local kept = 'job, cluster, instance, domain, vcpu',
-  local named(expr, labels) = 'max by (%s) (%s)' % [kept, relabelled(expr, labels)],
+  local maxBy(labels, expr) = 'max by (%s) (%s)' % [std.join(', ', labels), expr],
+  local named(expr, labels) =
+    local theirs = [if std.objectHas(labels, name) then labels[name] else name for name in ours];
+    maxBy(ours, relabelled(maxBy(theirs, expr), labels)),
   local whole(expr) = 'label_replace(%s, "vcpu", "all", "", "")' % expr,
   local overWindow(selector) = 'avg_over_time(%s[%s])' % [selector, window],
 
