@@ -8,6 +8,7 @@ local yaml(value) =
 
 {
   'deploy/prometheus/vcpu_rules.yml': yaml(mixin.prometheusRules),
+  'deploy/prometheus/vcpu_platforms.yml': yaml(mixin.prometheusPlatformRules),
   'deploy/prometheus/vcpu_alerts.yml': yaml(mixin.prometheusAlerts),
 } + {
   ['dashboards/out/' + file]: std.manifestJsonEx(mixin.grafanaDashboards[file], '  ')

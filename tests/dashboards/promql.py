@@ -5,11 +5,14 @@ import re
 KEYWORDS = {"and", "or", "unless", "offset", "bool"}
 LABEL_LIST = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 NAME = re.compile(r"(?<![\w:$.])(?P<name>[a-zA-Z_:][\w:]*)\s*(?P<matchers>\{[^{}]*\})?\s*(?P<range>\[[^\]]*\])?\s*(?P<call>\()?")
+STRING = re.compile(r'([=~]\s*)?"[^"]*"')
 FUNCTION_BEFORE = re.compile(r"(\w+)\s*\(\s*$")
 
 
 def selectors(expr):
     """(metric, matchers, range, enclosing function) of every selector."""
+    # A string that is no matcher's value is an argument, of label_replace and the like.
+    expr = STRING.sub(lambda found: found[0] if found[1] else '""', expr)
     expr = LABEL_LIST.sub(" ", expr)
     end_of_previous = 0
     for found in NAME.finditer(expr):

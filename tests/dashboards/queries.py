@@ -80,7 +80,8 @@ def ask(url, panel, expr):
         path = "query" if instant else "query_range"
         answer = json.load(urllib.request.urlopen(f"{url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10))
     except urllib.error.HTTPError as refused:
-        return json.load(refused).get("error")
+        # While it starts, Prometheus refuses in plain text.
+        return refused.read().decode(errors="replace")[:200]
     except OSError as problem:
         return str(problem)
     values = [v for r in answer["data"]["result"] for v in ([r["value"]] if instant else r["values"])]

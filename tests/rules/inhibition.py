@@ -8,18 +8,11 @@ import http.server
 import json
 import os
 import queue
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.error
-import urllib.request
 
-ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-DEADLINE_SECONDS = 30
+from alertmanager import ALERTMANAGER, Alertmanager, key, until
 
 failures = 0
 
@@ -28,16 +21,6 @@ def report(name, problem=None):
     global failures
     failures += problem is not None
     print(f"not ok {name}: {problem}" if problem else f"ok {name}", flush=True)
-
-
-def until(condition, what):
-    """Returns the first true value of condition()."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise TimeoutError(f"{what}: not within {DEADLINE_SECONDS} s")
 
 
 class Webhook:
@@ -61,51 +44,6 @@ class Webhook:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Alertmanager:
-    def __init__(self, config, directory):
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.log = open(os.path.join(directory, "log"), "w+")
-        self.process = subprocess.Popen(
-            [ALERTMANAGER, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
-             f"--storage.path={directory}/data", "--cluster.listen-address="],
-            stdout=self.log, stderr=self.log)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.log.close()
-
-    def ready(self):
-        if self.process.poll() is not None:
-            self.log.seek(0)
-            raise RuntimeError("Alertmanager ended: " + self.log.read()[-300:].replace("\n", " "))
-        try:
-            return urllib.request.urlopen(self.url + "/-/ready", timeout=2).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def send(self, alerts):
-        request = urllib.request.Request(self.url + "/api/v2/alerts", json.dumps([{"labels": a} for a in alerts]).encode(),
-                                         {"Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=5).read()
-
-    def states(self):
-        """{labels: muted?} of all alerts that have been looked at; ones not yet processed are left out."""
-        answer = json.load(urllib.request.urlopen(self.url + "/api/v2/alerts", timeout=5))
-        return {key(a["labels"]): bool(a["status"]["inhibitedBy"]) for a in answer if a["status"]["state"] != "unprocessed"}
-
-
-def key(labels):
-    return tuple(sorted(labels.items()))
-
-
 def alert(name, severity, instance, **labels):
     return {"alertname": name, "severity": severity, "job": "vcpu_exporter", "instance": instance, **labels}
 
@@ -124,6 +62,7 @@ SITUATIONS = {
         (alert("VcpuHostSaturated", "critical", "b:9752"), False),
         (alert("VcpuStealHigh", "critical", "b:9752", domain="web"), True),
         (alert("VcpuStealHigh", "warning", "b:9752", domain="db"), True),
+        (alert("VcpuReserveExhausted", "warning", "b:9752"), True),
         (alert("VcpuThreadDensityHigh", "warning", "b:9752"), False),
         (alert("VcpuStealHigh", "critical", "b2:9752", domain="web"), False),
     ],
@@ -136,6 +75,18 @@ SITUATIONS = {
         (alert("VcpuExporterDown", "critical", "c2:9752"), False),
         (alert("VcpuStealHigh", "critical", "c:9752", domain="web", cluster="far"), False),
     ],
+    "a host beyond the cliff mutes that it is dense": [
+        (alert("VcpuThreadDensityCliff", "critical", "e:9752"), False),
+        (alert("VcpuThreadDensityHigh", "warning", "e:9752"), True),
+        (alert("VcpuThreadDensityHigh", "warning", "e2:9752"), False),
+        (alert("VcpuStealHigh", "warning", "e:9752", domain="web"), False),
+    ],
+    "a disk that does not answer mutes that it is slow": [
+        (alert("VcpuIoStalled", "warning", "f:9752", domain="web", device="vda"), False),
+        (alert("VcpuIoLatencySurge", "warning", "f:9752", domain="web", device="vda"), True),
+        (alert("VcpuIoLatencySurge", "warning", "f:9752", domain="web", device="vdb"), False),
+        (alert("VcpuIoLatencySurge", "warning", "f:9752", domain="db", device="vda"), False),
+    ],
     "a warning mutes nothing": [
         (alert("VcpuStealHigh", "warning", "d:9752", domain="web"), False),
         (alert("VcpuStealHigh", "info", "d:9752", domain="web"), False),
@@ -146,7 +97,7 @@ SITUATIONS = {
 
 def check_muting(alertmanager):
     for name, situation in SITUATIONS.items():
-        alertmanager.send([labels for labels, _ in situation])
+        alertmanager.send([{"labels": labels} for labels, _ in situation])
     expected = {key(labels): muted for situation in SITUATIONS.values() for labels, muted in situation}
     # Muting is decided when a group is notified, so the states settle a moment after the alerts came in.
     try:

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "deploy/runbooks"
-SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verification"]
 
 failures = 0
 
@@ -24,8 +24,8 @@ def report(name, problems):
 
 def load_groups():
     groups = []
-    for file in ["vcpu_rules.yml", "vcpu_alerts.yml"]:
-        groups += yaml.safe_load((ROOT / "deploy/prometheus" / file).read_text())["groups"]
+    for file in sorted((ROOT / "deploy/prometheus").glob("vcpu_*.yml")):
+        groups += yaml.safe_load(file.read_text())["groups"]
     return groups
 
 
@@ -73,35 +73,133 @@ def lint_runbook(path):
         yield f"{path.name}: sections are not {', '.join(SECTIONS)}"
 
 
-def limit_text(limit):
-    """How a limit reads in prose: 'above 5%' (shares are below 1), 'above 2', or 'down'."""
-    above = limit.get("above")
-    if above is None:
-        return "down"
-    return f"above {above * 100:g}%" if above < 1 else f"above {above:g}"
+def promtool_cases():
+    """(alert, severities expected) of every alert_rule_test; an empty set is a quiet case."""
+    for file in sorted((ROOT / "tests/rules").glob("*.test.yml")):
+        for test in yaml.safe_load(file.read_text())["tests"]:
+            for case in test.get("alert_rule_test", []):
+                yield case["alertname"], {alert["exp_labels"]["severity"] for alert in case["exp_alerts"]}
 
 
-def check_limits(name, limits, rules):
-    """The runbook's bullets '- **warning**: above 5% ... for 15m', expr, for and description all say the configured limit."""
+def check_cases(alerts):
+    cases = list(promtool_cases())
+    for name, severity in sorted({(rule["alert"], rule["labels"]["severity"]) for rule in alerts}):
+        if not any(severity in found for alert, found in cases if alert == name):
+            yield f"{name} {severity}: no firing case"
+        if not any(severity not in found for alert, found in cases if alert == name):
+            yield f"{name} {severity}: no quiet case"
+
+
+def panel_titles():
+    files = sorted((ROOT / "dashboards/out").glob("*.json"))
+    return {panel["title"] for file in files for panel in json.loads(file.read_text())["panels"] if panel["type"] != "row"}
+
+
+def lint_panels(path, titles):
+    """Runbooks name panels as: panel "Title"."""
+    for title in re.findall(r'panels? "([^"]+)"', " ".join(path.read_text().split())):
+        if title not in titles:
+            yield f'{path.name}: no dashboard has a panel "{title}"'
+
+
+def check_provisioning():
+    """Grafana says nothing of what it does not understand."""
+    folder = ROOT / "deploy/grafana/provisioning"
+    wanted = {"datasources": {"name", "type", "url"}, "dashboards": {"name", "type", "options"}}
+    for kind, keys in wanted.items():
+        for file in sorted((folder / kind).glob("*.yml")) or [folder / kind]:
+            text = yaml.safe_load(file.read_text()) if file.is_file() else {}
+            entries = text.get("datasources" if kind == "datasources" else "providers", [])
+            if text.get("apiVersion") != 1 or not entries or any(keys - set(entry) for entry in entries):
+                yield f"{file.relative_to(ROOT)}: without apiVersion 1, or an entry without {', '.join(sorted(keys))}"
+
+
+BOUNDS = {"above": "above", "atLeast": "at least", "below": "below"}
+NUMBER = r"\d+(?:\.\d+)?(?:%| [KMG]iB|[smhd]\b)?"
+
+
+def written(value):
+    """How a value of the config may read in prose: 5% or 0.05, 1 MiB, 15m."""
+    if isinstance(value, str):
+        return {value}
+    units = {f"{value / size:g} {unit}" for unit, size in [("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30)] if value % size == 0}
+    return {f"{value:g}", f"{value * 100:g}%"} | units
+
+
+def plain(value):
+    """As PromQL has it: 5 or 0.05, never 1e+06."""
+    return f"{int(value)}" if value == int(value) else f"{value:g}"
+
+
+def values_of(limit):
+    """Every number and every duration of an alert's limits, those of its windows included."""
+    for value in limit if isinstance(limit, list) else limit.values():
+        if isinstance(value, (dict, list)):
+            yield from values_of(value)
+        elif isinstance(value, (int, float)) or re.fullmatch(r"\d+[smhd]", value):
+            yield value
+
+
+def bound_texts(limit):
+    """'above 5%', 'at least 50%', 'below 15%', in each of its spellings; none for what is up or down."""
+    return [f"{word} {text}" for key, word in BOUNDS.items() if key in limit for text in written(limit[key])]
+
+
+def with_recorded(expr, recordings):
+    """The expression and those of all recorded series that it builds on."""
+    text, seen = expr, set()
+    while names := {r["record"] for r in recordings if r["record"] in text} - seen:
+        seen |= names
+        text += " ".join(r["expr"] for r in recordings if r["record"] in names)
+    return text
+
+
+def says(text, phrase):
+    return re.search(rf"(?<![\d.]){re.escape(phrase)}(?![\d%])(?!\.\d)", text)
+
+
+def check_bullet(where, limit, bullet):
+    """'- **warning**: above 5% ... for 15m' holds every value of the config and no other number."""
+    bounds = bound_texts(limit)
+    if bounds and not any(bullet.startswith(text) for text in bounds) or not bullet.endswith(f"for {limit['for']}"):
+        yield f"{where}: runbook says '{bullet}', config says {' or '.join(bounds)} ... for {limit['for']}"
+    for value in values_of(limit):
+        if not any(says(bullet, text) for text in written(value)):
+            yield f"{where}: the runbook's bullet does not say {value}"
+    known = {text for value in values_of(limit) for text in written(value)}
+    yield from (f"{where}: the runbook's bullet says {number}, the config does not"
+                for number in re.findall(NUMBER, bullet) if number not in known)
+
+
+def check_rule(where, limit, rule, recordings):
+    """The expression, the time to wait and the description all have the configured limits."""
+    if rule["for"] != limit["for"]:
+        yield f"{where}: waits {rule['for']}, config says {limit['for']}"
+    numbers = [value for value in values_of(limit) if not isinstance(value, str)]
+    expr = with_recorded(rule["expr"], recordings)
+    yield from (f"{where}: expr does not have {plain(value)}" for value in numbers
+                if not re.search(rf"(?<![\d.]){re.escape(plain(value))}(?![\d.])", expr))
+    compared = re.findall(r"[<>=]=? (?:bool )?([\d.]+)", rule["expr"])
+    yield from (f"{where}: expr compares with {number}, which is not in the config"
+                for number in compared if float(number) not in numbers + [0])
+    if bounds := bound_texts(limit):
+        if not any(says(rule["annotations"]["description"], text) for text in bounds):
+            yield f"{where}: the description does not say {' or '.join(bounds)}"
+
+
+def check_limits(name, limits, rules, recordings):
     runbook = (RUNBOOKS / f"{name}.md").read_text()
-    bullet_line = r"^- \*\*(critical|warning|info)\*\*: (.*)$"
-    bullets = dict(re.findall(bullet_line, runbook, re.M))
-    if re.search(r"(above|more than|over) [\d.]+", re.sub(bullet_line, "", runbook, flags=re.M), re.I):
+    bullet_line = r"^- \*\*(critical|warning|info)\*\*: (.*(?:\n  .*)*)$"
+    bullets = {severity: " ".join(text.split()) for severity, text in re.findall(bullet_line, runbook, re.M)}
+    if re.search(r"(above|below|at least|more than|over) [\d.]+", re.sub(bullet_line, "", runbook, flags=re.M), re.I):
         yield f"{name}: the runbook states a limit outside its bullets"
     by_severity = {rule["labels"]["severity"]: rule for rule in rules if rule["alert"] == name}
     if not set(bullets) == set(by_severity) == set(limits):
         yield f"{name}: severities differ: runbook {set(bullets)}, rules {set(by_severity)}, config {set(limits)}"
         return
     for severity, limit in limits.items():
-        rule, bullet, text = by_severity[severity], bullets[severity], limit_text(limit)
-        if not re.fullmatch(rf"{re.escape(text)}( .*)? for {limit['for']}", bullet):
-            yield f"{name}: runbook says '{bullet}', config says {text} ... for {limit['for']}"
-        if rule["for"] != limit["for"]:
-            yield f"{name}: {severity} waits {rule['for']}, config says {limit['for']}"
-        if "above" in limit and set(re.findall(r"> (\S+)", rule["expr"])) != {"%g" % limit["above"]}:
-            yield f"{name}: {severity} expr has another limit than {limit['above']}"
-        if "above" in limit and not re.search(re.escape(text) + r"(?![\d%])(?!\.\d)", rule["annotations"]["description"]):
-            yield f"{name}: the {severity} description does not say {text}"
+        yield from check_bullet(f"{name} {severity}", limit, bullets[severity])
+        yield from check_rule(f"{name} {severity}", limit, by_severity[severity], recordings)
 
 
 groups = load_groups()
@@ -117,15 +215,21 @@ report("rules: alerts carry what an operator needs", [p for r in alerts for p in
 report("rules: no alert name and severity twice",
        [f"{r['alert']} {r['labels']['severity']}" for i, r in enumerate(alerts)
         if any((r["alert"], r["labels"]) == (o["alert"], o["labels"]) for o in alerts[:i])])
+report("rules: a firing and a quiet case for each alert", list(check_cases(alerts)))
 report("runbooks: one for each alert, none besides",
        [f"{name} lacks one" if name in names else f"{name}.md has no alert" for name in names ^ {p.stem for p in runbooks}])
 report("runbooks: runbook_url leads to it",
        [f"{r['alert']}: {r['annotations'].get('runbook_url')}" for r in alerts
         if r["annotations"].get("runbook_url") != config["runbookUrl"] % r["alert"]
         or not r["annotations"]["runbook_url"].endswith(f"/deploy/runbooks/{r['alert']}.md")])
+report("runbooks: the README leads to each",
+       [name for name in sorted(names)
+        if not re.search(rf"^\| {name} \|.*\(deploy/runbooks/{name}\.md\) \|$", (ROOT / "README.md").read_text(), re.M)])
 report("runbooks: title and sections", [p for path in runbooks for p in lint_runbook(path)])
+report("grafana: provisioning files are what Grafana reads", list(check_provisioning()))
+report("runbooks: panels exist", [p for path in runbooks for p in lint_panels(path, panel_titles())])
 report("runbooks: limits equal the config",
        [p for name in sorted(names & {path.stem for path in runbooks} & set(config["alerts"]))
-        for p in check_limits(name, config["alerts"][name], alerts)] +
+        for p in check_limits(name, config["alerts"][name], alerts, recordings)] +
        [f"config has no limits for {name}, or limits for no alert" for name in names ^ set(config["alerts"])])
 sys.exit(failures > 0)

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Alerts on the exporter itself: whether what the others need is there.
+local lib = import '../lib/rule.libsonnet';
+
+{
+  local config = $._config,
+  local limits = config.alerts,
+  local rule = lib.new(config),
+  local select = rule.select,
+
+  local exporterDown = rule.alert(
+    'VcpuExporterDown',
+    'critical',
+    '%s == 0' % select('up'),
+    'Prometheus cannot scrape vcpu_exporter.',
+    'vcpu_exporter on {{ $labels.instance }} does not answer; nothing is known about the vCPUs of this host.'
+  ),
+
+  local collectorFailing = rule.alert(
+    'VcpuCollectorFailing',
+    'warning',
+    '%s == 0' % select('vcpu_scrape_collector_success'),
+    'A collector of vcpu_exporter fails.',
+    'Collector {{ $labels.collector }} on {{ $labels.instance }} fails: its figures are missing or not whole.'
+  ),
+
+  local libvirtStale =
+    local above = limits.VcpuLibvirtStale.warning.above;
+    rule.alert(
+      'VcpuLibvirtStale',
+      'warning',
+      '%s > %g\nor\n%s == 0\n' % [select('vcpu_libvirt_cache_age_seconds'), above, select('vcpu_libvirt_up')],
+      'The libvirt of a host does not answer.',
+      ('What libvirt on {{ $labels.instance }} said is above %gs old, or it does not answer; its VMs go on, but cannot be ' +
+       'managed.') % above
+    ),
+
+  local sourceLost =
+    local limit = limits.VcpuSourceLost.info;
+    rule.alert(
+      'VcpuSourceLost',
+      'info',
+      '%s == 0\nand ignoring (reason)\n%s offset %s > 0\n' % [
+        select('vcpu_source_available'),
+        select('vcpu_source_available'),
+        limit.past,
+      ],
+      'A source of figures was there and is gone.',
+      ('{{ $labels.source }} on {{ $labels.instance }} was there %s ago and is not now: {{ $labels.reason }}. Alerts that need ' +
+       'it are silent.') % limit.past
+    ),
+
+  prometheusAlerts+:: {
+    groups+: [
+      lib.group('alerts.exporter', [exporterDown, collectorFailing, libvirtStale, sourceLost]),
+    ],
+  },
+}

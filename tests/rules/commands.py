@@ -1,0 +1,103 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reads every command of every runbook as its program would: the shell, virsh, promtool, and sysctl against this kernel.
+
+virsh runs on libvirt's test driver and only has to understand the line: the VMs of the runbooks do not exist there.
+"""
+import json
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RUNBOOKS = sorted((ROOT / "deploy/runbooks").glob("*.md"))
+NOT_UNDERSTOOD = re.compile(r"unknown command|requires <|doesn't support option|unexpected data|malformed|mutually exclusive|"
+                            r"Numeric value .* malformed|Scaled numeric value|invalid", re.I)
+# Of kernels with what this machine may lack.
+SYSCTLS = {"kernel.numa_balancing", "vm.swappiness", "vm.nr_hugepages", "kernel.sched_rt_runtime_us"}
+
+failures = 0
+
+
+def report(name, problems):
+    global failures
+    failures += bool(problems)
+    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}")
+
+
+def code_blocks(path):
+    """The indented blocks after a blank line, with the lines that they continue on, as in Markdown."""
+    block, blank = [], True
+    for line in path.read_text().splitlines() + [""]:
+        if re.match(r" {4}", line) and (block or blank) and not re.match(r" +(\d+\.|-) ", line):
+            block.append(line)
+        elif block:
+            yield "\n".join(block)
+            block = []
+        blank = not line.strip()
+
+
+def run(*command, text=None):
+    answer = subprocess.run(command, input=text, capture_output=True, text=True, stdin=None if text else subprocess.DEVNULL)
+    return answer.returncode, " ".join((answer.stdout + answer.stderr).split())
+
+
+def is_xml(block):
+    return block.lstrip().startswith("<")
+
+
+def shell_problems():
+    for path in RUNBOOKS:
+        for block in code_blocks(path):
+            if not is_xml(block):
+                code, said = run("bash", "-n", "-c", block)
+                if code:
+                    yield f"{path.name}: {said}"
+
+
+def virsh_lines():
+    for path in RUNBOOKS:
+        for line in re.findall(r"\bvirsh ([^|;)\n`]+)", "\n".join(filter(lambda b: not is_xml(b), code_blocks(path)))):
+            yield path.name, line.strip()
+
+
+def virsh_problems():
+    for where, line in virsh_lines():
+        words = ["1" if word == "MIB" else word for word in shlex.split(line)]
+        _, said = run("virsh", "-c", "test:///default", *words)
+        if NOT_UNDERSTOOD.search(said) and "invalid argument: " not in said:
+            yield f"{where}: virsh {line}: {said}"
+
+
+def promql_problems():
+    queries = [(path.name, query) for path in RUNBOOKS
+               for query in re.findall(r"promtool query instant \S+ '([^']+)'", path.read_text())]
+    for where, query in queries:
+        rule = {"groups": [{"name": "runbook", "rules": [{"record": "runbook", "expr": query}]}]}
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump(rule, file)  # JSON is YAML
+            file.flush()
+            code, said = run("promtool", "check", "rules", file.name)
+        if code:
+            yield f"{where}: {said}"
+
+
+def sysctl_problems():
+    for path in RUNBOOKS:
+        for name in re.findall(r"\bsysctl (?:-w )?([a-z_.0-9]+)", path.read_text()):
+            if name not in SYSCTLS and not pathlib.Path("/proc/sys", name.replace(".", "/")).exists():
+                yield f"{path.name}: sysctl {name}"
+
+
+CHECKS = {"shell": ("bash", shell_problems), "virsh": ("virsh", virsh_problems), "PromQL": ("promtool", promql_problems),
+          "sysctl": ("bash", sysctl_problems)}
+for what, (program, check) in CHECKS.items():
+    if shutil.which(program):
+        report(f"runbooks: {what} understands every line", list(check()))
+    else:
+        print(f"skip runbooks: {what}: {program} is not installed")
+sys.exit(failures > 0)
