@@ -34,6 +34,9 @@ const std::vector<CatalogEntry>& catalog() {
       {"guest", true,
        "The steal that this machine suffers where it is itself a VM.",
        make_guest},
+      {"block", true,
+       "Requests, bytes and time of VMs' disks, by libvirt from QEMU.",
+       make_block},
       {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
        make_libvirt},
   };

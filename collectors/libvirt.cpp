@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "collectors/catalog.h"
+#include "collectors/libvirt/monitor.h"
 
 namespace vcpu {
 namespace {
@@ -41,8 +44,25 @@ void add_pins(const Vm& vm, Family& pins) {
   }
 }
 
+void add_ages(MonitorSource& monitor, const Snapshot& snapshot,
+              Families& families) {
+  auto& ages = families.gauge("vcpu_libvirt_monitor_age_seconds",
+                              "How long ago the VM's QEMU last told libvirt "
+                              "its statistics; those older "
+                              "than 60 s are not shown. From our own clock.");
+  const auto view = monitor.view();
+  for (const Vm& vm : snapshot.vms) {
+    const auto known = view.vms.find(vm.id());
+    if (known != view.vms.end() && known->second.age_seconds)
+      ages.add({{"domain", vm.domain}}, *known->second.age_seconds);
+  }
+}
+
 class Libvirt final : public Collector {
  public:
+  explicit Libvirt(std::shared_ptr<MonitorSource> monitor)
+      : monitor_(std::move(monitor)) {}
+
   std::string_view name() const override { return "libvirt"; }
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
@@ -66,14 +86,18 @@ class Libvirt final : public Collector {
       add_counts(vm, counts);
       add_pins(vm, pins);
     }
+    if (monitor_) add_ages(*monitor_, snapshot, families);
     return {};
   }
+
+ private:
+  std::shared_ptr<MonitorSource> monitor_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_libvirt(const CollectorOptions& /*options*/) {
-  return std::make_unique<Libvirt>();
+std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options) {
+  return std::make_unique<Libvirt>(options.monitor);
 }
 
 }  // namespace vcpu

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,20 @@ struct NumaOptions {
   bool maps = false;  // Read numa_maps of VMs whose huge pages nobody counts.
 };
 
+struct BlockOptions {
+  bool paths = false;  // Where each disk's image is, as a label.
+};
+
+class MonitorSource;
+
 struct CollectorOptions {
   Roots roots;
   bool ebpf = true;  // Whether eBPF programs may be loaded.
   RunqueueOptions runqueue = {};
   PerfOptions perf = {};
   NumaOptions numa = {};
+  BlockOptions block = {};
+  std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
 };
 
 }  // namespace vcpu

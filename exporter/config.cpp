@@ -214,6 +214,10 @@ std::string assign_libvirt_uri(Config& config, const Values& values) {
   return assign_nonempty(config.libvirt_uri, values.front(), "qemu:///system");
 }
 
+std::string assign_block_paths(Config& config, const Values& values) {
+  return assign_switch(config.block.paths, values.front());
+}
+
 std::string assign_ebpf(Config& config, const Values& values) {
   return assign_switch(config.ebpf_enabled, values.front());
 }
@@ -575,6 +579,9 @@ const std::vector<Setting>& settings() {
        "Read where huge pages lie that no hugetlb group counts; keeps "
        "CAP_SYS_PTRACE (default: no)",
        assign_numa_maps},
+      {"block", "paths", Type::kSwitch, "collector.block.paths", "",
+       "Where each disk's image is, as a label (default: no)",
+       assign_block_paths},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

@@ -18,12 +18,11 @@
 #include <numeric>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "collectors/libvirt/backoff.h"
+#include "collectors/libvirt/connection.h"
 #include "collectors/libvirt/domain_xml.h"
-#include "collectors/libvirt/library.h"
 
 namespace vcpu {
 namespace {
@@ -33,8 +32,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kShortestDelay{1000};
 constexpr milliseconds kLongestDelay{15000};
-constexpr int kKeepAliveSeconds = 5;
-constexpr unsigned kKeepAliveMisses = 3;
 constexpr int kMinCpusInMap = 1024;
 constexpr int kXmlsPerRound = 128;
 constexpr std::uint64_t kXmlRounds = 60;  // Until it is asked for again.
@@ -55,85 +52,43 @@ std::string state_name(virDomainStatsRecordPtr record) {
   return kLibvirtStates[VIR_DOMAIN_NOSTATE];
 }
 
-[[noreturn]] void run_event_loop(decltype(&virEventRunDefaultImpl) run_once) {
-  constexpr milliseconds kAfterFailure{100};
-  while (true) {
-    if (run_once() < 0) std::this_thread::sleep_for(kAfterFailure);
-  }
-}
-
 }  // namespace
 
 class LibvirtClient::Session {
  public:
   Session(std::string uri, std::string library)
-      : uri_(std::move(uri)), library_(std::move(library)) {}
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session() { disconnect(); }
+      : connection_(std::move(uri), std::move(library)) {}
 
   LibvirtFrame ask() {
-    if (connection_ == nullptr && !connect()) return {false, reason_, {}};
+    if (!connection_.is_open() && !connect()) return down();
     auto domains = list();
     if (!domains) {
-      disconnect();
-      return {false, reason_, {}};
+      connection_.close();
+      return down();
     }
     backoff_.reset();
     return {true, {}, *std::move(domains)};
   }
 
  private:
+  LibvirtFrame down() const { return {false, connection_.reason(), {}}; }
+  const LibvirtLibrary& api() const { return connection_.api(); }
+
   bool connect() {
     if (Clock::now() < next_try_) return false;
-    if (load() && open()) return true;
+    if (connection_.open()) return true;
     next_try_ = Clock::now() + backoff_.next();
     return false;
   }
 
-  bool load() {
-    if (api_) return true;
-    auto loaded = load_libvirt(library_);
-    if (!loaded) {
-      reason_ = loaded.error().context;
-      return false;
-    }
-    // Otherwise libvirt prints every error to our standard error.
-    loaded->set_error_func(nullptr, [](void*, virErrorPtr) {});
-    // Before any connection is opened, or its keepalive would have no loop.
-    if (loaded->register_event_loop() < 0) {
-      reason_ = loaded->last_error_message();
-      return false;
-    }
-    std::thread(run_event_loop, loaded->run_event_loop).detach();
-    api_ = *loaded;
-    return true;
-  }
-
-  bool open() {
-    connection_ = api_->open_read_only(uri_.c_str());
-    if (connection_ == nullptr) {
-      reason_ = api_->last_error_message();
-      return false;
-    }
-    // A driver inside the library has no peer to keep alive, and says so.
-    api_->set_keep_alive(connection_, kKeepAliveSeconds, kKeepAliveMisses);
-    return true;
-  }
-
-  void disconnect() {
-    if (connection_ != nullptr) api_->close(connection_);
-    connection_ = nullptr;
-  }
-
   std::optional<std::vector<LibvirtDomain>> list() {
     virDomainStatsRecordPtr* records = nullptr;
-    const int count =
-        api_->all_domain_stats(connection_, VIR_DOMAIN_STATS_STATE, &records,
-                               VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
-                                   VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    const int count = api().all_domain_stats(
+        connection_.get(), VIR_DOMAIN_STATS_STATE, &records,
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
+            VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (count < 0) {
-      reason_ = api_->last_error_message();
+      connection_.note_failure();
       return std::nullopt;
     }
     std::vector<LibvirtDomain> domains;
@@ -143,18 +98,15 @@ class LibvirtClient::Session {
         domains.push_back(*std::move(domain));
       }
     }
-    api_->free_stats(records);
-    if (api_->is_alive(connection_) == 0) {
-      reason_ = "the connection to libvirt was lost";
-      return std::nullopt;
-    }
+    api().free_stats(records);
+    if (!connection_.alive()) return std::nullopt;
     return domains;
   }
 
   std::optional<LibvirtDomain> describe(virDomainStatsRecordPtr record) {
     std::array<char, VIR_UUID_STRING_BUFLEN> uuid{};
-    const char* const name = api_->name(record->dom);
-    if (name == nullptr || api_->uuid(record->dom, uuid.data()) < 0) return {};
+    const char* const name = api().name(record->dom);
+    if (name == nullptr || api().uuid(record->dom, uuid.data()) < 0) return {};
     LibvirtDomain domain;
     domain.uuid = uuid.data();
     domain.name = name;
@@ -174,7 +126,7 @@ class LibvirtClient::Session {
   void set_memory(virDomainPtr domain, LibvirtDomain& described) {
     constexpr std::uint64_t kBytesPerKib = 1024;
     virDomainInfo info{};
-    if (api_->info(domain, &info) < 0) return;
+    if (api().info(domain, &info) < 0) return;
     described.memory_max_bytes = info.maxMem * kBytesPerKib;
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
@@ -190,7 +142,7 @@ class LibvirtClient::Session {
   std::vector<LibvirtCell> cells(virDomainPtr domain, const std::string& uuid) {
     auto& known = cells_[uuid];
     known.seen = round_;
-    const auto id = static_cast<int>(api_->id(domain));
+    const auto id = static_cast<int>(api().id(domain));
     const bool same = known.asked != 0 && known.id == id;
     if (same && round_ < known.asked + kXmlRounds) return known.cells;
     if (!same) known = {id, round_, 0, {}};
@@ -198,7 +150,7 @@ class LibvirtClient::Session {
     --xmls_left_;
     known.asked = round_;
     known.cells.clear();
-    if (char* const xml = api_->xml(domain, 0); xml != nullptr) {
+    if (char* const xml = api().xml(domain, 0); xml != nullptr) {
       if (auto parsed = parse_numa_cells(xml)) known.cells = *std::move(parsed);
       std::free(xml);
     }
@@ -206,7 +158,7 @@ class LibvirtClient::Session {
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
-    const int count = api_->vcpus(domain, flags);
+    const int count = api().vcpus(domain, flags);
     if (count < 0) return std::nullopt;
     return count;
   }
@@ -216,7 +168,7 @@ class LibvirtClient::Session {
     const int map_bytes = VIR_CPU_MAPLEN(cpus_in_map());
     std::vector<unsigned char> maps(static_cast<std::size_t>(vcpus) *
                                     static_cast<std::size_t>(map_bytes));
-    const int filled = api_->vcpu_pins(domain, vcpus, maps.data(), map_bytes,
+    const int filled = api().vcpu_pins(domain, vcpus, maps.data(), map_bytes,
                                        VIR_DOMAIN_AFFECT_LIVE);
     std::vector<int> counts;
     for (int i = 0; i < std::min(filled, vcpus); ++i) {
@@ -236,14 +188,10 @@ class LibvirtClient::Session {
     std::vector<LibvirtCell> cells;
   };
 
-  std::string uri_;
-  std::string library_;
-  std::optional<LibvirtLibrary> api_;
-  virConnectPtr connection_ = nullptr;
+  LibvirtConnection connection_;
   std::map<std::string, KnownCells> cells_;  // By uuid.
   std::uint64_t round_ = 0;
   int xmls_left_ = 0;
-  std::string reason_;
   Clock::time_point next_try_;
   Backoff backoff_{kShortestDelay, kLongestDelay,
                    static_cast<std::uint32_t>(::getpid())};

@@ -27,6 +27,7 @@
 
 #include "collectors/base/result.h"
 #include "collectors/libvirt/view.h"
+#include "collectors/libvirt/wire.h"
 
 namespace vcpu {
 
@@ -36,8 +37,6 @@ struct LibvirtFrame {
   std::vector<LibvirtDomain> domains;  // Active ones; none where up is false.
 };
 
-inline constexpr std::size_t kMaxFrameBytes = std::size_t{16} << 20;
-inline constexpr std::size_t kMaxFrameText = std::size_t{64} << 10;
 inline constexpr std::uint32_t kMaxFrameDomains = 16384;
 inline constexpr std::uint32_t kMaxFrameVcpus = 16384;  // libvirt's own limit.
 inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
@@ -53,13 +52,15 @@ std::string encode(const LibvirtFrame& frame);
 // Bytes in, as they come; whole frames out. Not thread-safe.
 class LibvirtFrameDecoder {
  public:
+  LibvirtFrameDecoder();
+
   // The frames that `bytes` completes, oldest first. After an Error (bytes that
   // are no frame) the decoder must not be fed again: where the next frame
   // would begin is not known.
   Result<std::vector<LibvirtFrame>> feed(std::string_view bytes);
 
  private:
-  std::string pending_;
+  Unframer bodies_;
 };
 
 }  // namespace vcpu
