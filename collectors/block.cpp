@@ -29,6 +29,16 @@ void add_device(const LabelSet& labels, const BlockDevice& device,
   add_operation(labels, "flush", device.flush, families);
 }
 
+void add_iothreads(const Vm& vm, const std::vector<Iothread>& iothreads,
+                   Family& polling) {
+  for (const Iothread& iothread : iothreads) {
+    if (!iothread.poll_max_ns) continue;
+    polling.add(
+        {{"domain", vm.domain}, {"iothread", std::to_string(iothread.id)}},
+        seconds(*iothread.poll_max_ns));
+  }
+}
+
 class Block final : public Collector {
  public:
   explicit Block(const CollectorOptions& options)
@@ -56,6 +66,11 @@ class Block final : public Collector {
         "vcpu_domain_block_info",
         "Where the image of a VM's disk is, always 1; from libvirt's block "
         "statistics.");
+    auto& polling = families.gauge(
+        "vcpu_domain_iothread_poll_max_seconds",
+        "How long an I/O thread of the VM polls for the next request at most "
+        "before it sleeps, 0: not at all; from libvirt's iothread statistics "
+        "(QEMU's query-iothreads).");
     for (const Vm& vm : snapshot.vms) {
       const auto known = view.vms.find(vm.id());
       if (known == view.vms.end() || !known->second.figures) continue;
@@ -66,6 +81,7 @@ class Block final : public Collector {
         if (paths_ && !device.path.empty())
           info.add(labels.with("path", label_text(device.path)), 1);
       }
+      add_iothreads(vm, known->second.figures->iothreads, polling);
     }
     return {};
   }

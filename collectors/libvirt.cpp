@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
+#include "collectors/base/label_text.h"
 #include "collectors/catalog.h"
 #include "collectors/libvirt/monitor.h"
 
@@ -25,6 +26,14 @@ void add_state(const Vm& vm, Family& state) {
   const LabelSet labels{{"domain", vm.domain}};
   for (const char* const name : kLibvirtStates)
     state.add(labels.with("state", name), vm.libvirt->state == name ? 1 : 0);
+}
+
+void add_reason(const Vm& vm, Family& reasons) {
+  if (vm.libvirt->state_reason.empty()) return;
+  reasons.add({{"domain", vm.domain},
+               {"state", vm.libvirt->state},
+               {"reason", label_text(vm.libvirt->state_reason)}},
+              1);
 }
 
 void add_counts(const Vm& vm, Family& counts) {
@@ -71,6 +80,9 @@ class Libvirt final : public Collector {
         "vcpu_domain_state",
         "The VM's state as libvirt knows it: 1 for the state it is in, 0 for "
         "the others; from virConnectGetAllDomainStats.");
+    auto& reasons = families.gauge("vcpu_domain_state_reason_info",
+                                   "Why the VM is in its state, always 1; from "
+                                   "virConnectGetAllDomainStats.");
     auto& counts =
         families.gauge("vcpu_domain_vcpus",
                        "vCPUs the VM has now and may have at most; from "
@@ -83,6 +95,7 @@ class Libvirt final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       if (vm.libvirt == nullptr) continue;
       add_state(vm, state);
+      add_reason(vm, reasons);
       add_counts(vm, counts);
       add_pins(vm, pins);
     }

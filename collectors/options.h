@@ -36,6 +36,18 @@ struct BlockOptions {
   bool paths = false;  // Where each disk's image is, as a label.
 };
 
+// An own label of vcpu_domain_metadata_info, and the key of the libvirt
+// metadata that it shows (libvirt/domain_xml.h).
+struct MetadataLabel {
+  std::string label;
+  std::string key;
+  bool operator==(const MetadataLabel&) const = default;
+};
+
+struct MetadataOptions {
+  std::vector<MetadataLabel> labels;
+};
+
 class MonitorSource;
 
 struct CollectorOptions {
@@ -45,6 +57,7 @@ struct CollectorOptions {
   PerfOptions perf = {};
   NumaOptions numa = {};
   BlockOptions block = {};
+  MetadataOptions metadata = {};
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
 };
 

@@ -42,14 +42,22 @@ int cpus_in_map() {
   return std::max(kMinCpusInMap, 2 * configured);
 }
 
-std::string state_name(virDomainStatsRecordPtr record) {
+std::optional<unsigned> number(virDomainStatsRecordPtr record,
+                               std::string_view field) {
   for (int i = 0; i < record->nparams; ++i) {
     const virTypedParameter& parameter = record->params[i];
-    if (std::string_view(parameter.field) != "state.state") continue;
-    const auto index = static_cast<unsigned>(parameter.value.i);
-    if (index < kLibvirtStates.size()) return kLibvirtStates[index];
+    if (std::string_view(parameter.field) == field)
+      return static_cast<unsigned>(parameter.value.i);
   }
-  return kLibvirtStates[VIR_DOMAIN_NOSTATE];
+  return std::nullopt;
+}
+
+void set_state(virDomainStatsRecordPtr record, LibvirtDomain& domain) {
+  const auto state = number(record, "state.state");
+  const bool known = state && *state < kLibvirtStates.size();
+  domain.state = kLibvirtStates[known ? *state : 0U];
+  if (const auto reason = number(record, "state.reason"))
+    domain.state_reason = libvirt_state_reason(domain.state, *reason);
 }
 
 }  // namespace
@@ -71,6 +79,14 @@ class LibvirtClient::Session {
   }
 
  private:
+  struct KnownXml {
+    int id = -1;              // Of this run of the domain.
+    std::uint64_t seen = 0;   // Rounds.
+    std::uint64_t asked = 0;  // 0: never.
+    std::vector<LibvirtCell> cells;
+    LibvirtMetadata metadata;
+  };
+
   LibvirtFrame down() const { return {false, connection_.reason(), {}}; }
   const LibvirtLibrary& api() const { return connection_.api(); }
 
@@ -110,14 +126,14 @@ class LibvirtClient::Session {
     LibvirtDomain domain;
     domain.uuid = uuid.data();
     domain.name = name;
-    domain.state = state_name(record);
+    set_state(record, domain);
     domain.vcpus_current = vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE);
     domain.vcpus_maximum =
         vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
     domain.pinned_cpus =
         pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
     set_memory(record->dom, domain);
-    domain.cells = cells(record->dom, domain.uuid);
+    set_from_xml(record->dom, domain);
     return domain;
   }
 
@@ -133,28 +149,35 @@ class LibvirtClient::Session {
 
   void begin_round() {
     std::erase_if(
-        cells_, [&](const auto& known) { return known.second.seen < round_; });
+        xmls_, [&](const auto& known) { return known.second.seen < round_; });
     ++round_;
     xmls_left_ = kXmlsPerRound;
   }
 
-  // From the XML, which is long, so it is not asked for each time.
-  std::vector<LibvirtCell> cells(virDomainPtr domain, const std::string& uuid) {
-    auto& known = cells_[uuid];
+  // What only the XML says, which is long, so it is not asked for each time.
+  void set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
+    auto& known = xmls_[described.uuid];
     known.seen = round_;
     const auto id = static_cast<int>(api().id(domain));
     const bool same = known.asked != 0 && known.id == id;
-    if (same && round_ < known.asked + kXmlRounds) return known.cells;
-    if (!same) known = {id, round_, 0, {}};
-    if (xmls_left_ == 0) return known.cells;
+    if (!same) known = {id, round_, 0, {}, {}};
+    if ((!same || round_ >= known.asked + kXmlRounds) && xmls_left_ > 0)
+      ask_xml(domain, known);
+    described.cells = known.cells;
+    described.metadata = known.metadata;
+  }
+
+  void ask_xml(virDomainPtr domain, KnownXml& known) {
     --xmls_left_;
     known.asked = round_;
     known.cells.clear();
-    if (char* const xml = api().xml(domain, 0); xml != nullptr) {
-      if (auto parsed = parse_numa_cells(xml)) known.cells = *std::move(parsed);
-      std::free(xml);
-    }
-    return known.cells;
+    known.metadata.clear();
+    char* const xml = api().xml(domain, 0);
+    if (xml == nullptr) return;
+    if (auto cells = parse_numa_cells(xml)) known.cells = *std::move(cells);
+    if (auto metadata = parse_metadata(xml))
+      known.metadata = *std::move(metadata);
+    std::free(xml);
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
@@ -181,15 +204,8 @@ class LibvirtClient::Session {
     return counts;
   }
 
-  struct KnownCells {
-    int id = -1;              // Of this run of the domain.
-    std::uint64_t seen = 0;   // Rounds.
-    std::uint64_t asked = 0;  // 0: never.
-    std::vector<LibvirtCell> cells;
-  };
-
   LibvirtConnection connection_;
-  std::map<std::string, KnownCells> cells_;  // By uuid.
+  std::map<std::string, KnownXml> xmls_;  // By uuid.
   std::uint64_t round_ = 0;
   int xmls_left_ = 0;
   Clock::time_point next_try_;

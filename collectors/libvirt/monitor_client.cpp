@@ -13,13 +13,13 @@ namespace vcpu {
 namespace {
 
 unsigned stats_of(std::uint8_t groups) {
-  constexpr std::array<std::pair<MonitorGroup, unsigned>, 3> kStats{
-      {{MonitorGroup::kBlock, VIR_DOMAIN_STATS_BLOCK},
-       {MonitorGroup::kKvm, VIR_DOMAIN_STATS_VCPU},
-       {MonitorGroup::kIothread, VIR_DOMAIN_STATS_IOTHREAD}}};
+  const auto wanted = [groups](MonitorGroup group) {
+    return (groups & static_cast<std::uint8_t>(group)) != 0;
+  };
   unsigned stats = 0;
-  for (const auto& [group, stat] : kStats)
-    if ((groups & static_cast<std::uint8_t>(group)) != 0) stats |= stat;
+  if (wanted(MonitorGroup::kBlock))
+    stats |= VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_IOTHREAD;
+  if (wanted(MonitorGroup::kKvm)) stats |= VIR_DOMAIN_STATS_VCPU;
   return stats;
 }
 

@@ -71,11 +71,6 @@ void keep_first_of_each_name(std::map<int, BlockDevice>& devices,
 
 }  // namespace
 
-bool KvmStats::empty() const {
-  return std::none_of(values_.begin(), values_.end(),
-                      [](const auto& value) { return value.has_value(); });
-}
-
 MonitorFigures parse_monitor_fields(const std::vector<MonitorField>& fields) {
   MonitorFigures figures;
   std::map<int, BlockDevice> devices;

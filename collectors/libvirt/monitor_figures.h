@@ -7,8 +7,7 @@
 //   block.0.name = "vda", block.0.rd.reqs, .rd.bytes, .rd.times (ns), the same
 //   of wr, .fl.reqs, .fl.times
 //   vcpu.0.exits.sum, vcpu.0.halt_wait_ns.sum, ...: KVM's own statistics by
-//   their names (https://docs.kernel.org/virt/kvm/api.html, 4.134), from QEMU
-//   7.1 and libvirt 8.9 on, and of VMs under KVM alone
+//   their names, from QEMU 7.1 and libvirt 8.9 on, and of VMs under KVM alone
 //   iothread.1.poll-max-ns, .poll-grow, .poll-shrink
 //
 // Of the vcpu group `state`, `wait` and `halted` are left alone: they are not
@@ -24,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collectors/kernel/kvm_stats.h"
 #include "collectors/libvirt/monitor_protocol.h"
 
 namespace vcpu {
@@ -40,59 +40,6 @@ struct BlockDevice {
   BlockOperation read;
   BlockOperation write;
   BlockOperation flush;
-};
-
-// Those of KVM's statistics of a vCPU that concern us, by KVM's names.
-enum class KvmStat : std::uint8_t {
-  kExits,
-  kHaltExits,
-  kIoExits,
-  kMmioExits,
-  kIrqExits,
-  kIrqWindowExits,
-  kNmiWindowExits,
-  kHypercalls,
-  kHaltWaitNs,
-  kHaltPollSuccessNs,
-  kHaltPollFailNs,
-  kPreemptionReported,
-  kPreemptionOther,
-  kDirectedYieldAttempted,
-  kDirectedYieldSuccessful,
-};
-inline constexpr std::array<std::string_view, 15> kKvmStatNames{
-    "exits",
-    "halt_exits",
-    "io_exits",
-    "mmio_exits",
-    "irq_exits",
-    "irq_window_exits",
-    "nmi_window_exits",
-    "hypercalls",
-    "halt_wait_ns",
-    "halt_poll_success_ns",
-    "halt_poll_fail_ns",
-    "preemption_reported",
-    "preemption_other",
-    "directed_yield_attempted",
-    "directed_yield_successful"};
-
-class KvmStats {
- public:
-  std::optional<std::uint64_t>& operator[](KvmStat stat) {
-    return values_.at(static_cast<std::size_t>(stat));
-  }
-  const std::optional<std::uint64_t>& operator[](KvmStat stat) const {
-    return values_.at(static_cast<std::size_t>(stat));
-  }
-  std::array<std::optional<std::uint64_t>, kKvmStatNames.size()>& all() {
-    return values_;
-  }
-  const auto& all() const { return values_; }
-  bool empty() const;
-
- private:
-  std::array<std::optional<std::uint64_t>, kKvmStatNames.size()> values_{};
 };
 
 struct Iothread {

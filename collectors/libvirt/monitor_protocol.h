@@ -27,9 +27,9 @@
 
 namespace vcpu {
 
-// Bits of a byte: what is asked for.
-enum class MonitorGroup : std::uint8_t { kBlock = 1, kKvm = 2, kIothread = 4 };
-inline constexpr std::uint8_t kAllMonitorGroups = 7;
+// Bits of a byte: what is asked for. I/O threads are told with the disks.
+enum class MonitorGroup : std::uint8_t { kBlock = 1, kKvm = 2 };
+inline constexpr std::uint8_t kAllMonitorGroups = 3;
 
 inline constexpr std::uint32_t kMaxMonitorFields = 1U << 18;
 

@@ -8,7 +8,7 @@
 namespace vcpu {
 namespace {
 
-constexpr std::string_view kMagic = "VLF1";
+constexpr std::string_view kMagic = "VLF2";
 constexpr std::uint32_t kUnknown = 0xffffffff;
 constexpr std::uint64_t kUnknownBytes = ~std::uint64_t{0};
 
@@ -59,6 +59,15 @@ void put_cells(std::string& out, const std::vector<LibvirtCell>& cells) {
   }
 }
 
+void put_metadata(std::string& out, const LibvirtMetadata& metadata) {
+  const auto count = std::min<std::size_t>(metadata.size(), kMaxFrameMetadata);
+  put_u32(out, static_cast<std::uint32_t>(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    put_text(out, metadata[i].first);
+    put_text(out, metadata[i].second);
+  }
+}
+
 std::string encode_domain(const LibvirtDomain& domain) {
   std::string out;
   put_text(out, domain.uuid);
@@ -72,6 +81,8 @@ std::string encode_domain(const LibvirtDomain& domain) {
   put_numbers(out, pins ? domain.pinned_cpus : std::vector<int>{});
   const bool cells = sendable(domain.cells);
   put_cells(out, cells ? domain.cells : std::vector<LibvirtCell>{});
+  put_text(out, domain.state_reason);
+  put_metadata(out, domain.metadata);
   return out;
 }
 
@@ -114,6 +125,12 @@ LibvirtDomain decode_domain(WireReader& reader) {
     LibvirtCell& cell = domain.cells.emplace_back();
     cell.vcpus = take_numbers(reader, kMaxFrameVcpus, kMaxFrameVcpus);
     cell.nodes = take_numbers(reader, kMaxFrameNodes, kMaxFrameNodes);
+  }
+  domain.state_reason = reader.text();
+  const auto metadata = reader.number(kMaxFrameMetadata);
+  for (std::uint32_t i = 0; i < metadata && !reader.failed(); ++i) {
+    std::string key(reader.text());
+    domain.metadata.emplace_back(std::move(key), reader.text());
   }
   return domain;
 }

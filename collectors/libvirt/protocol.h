@@ -2,7 +2,7 @@
 //
 // The language between the libvirt child and its parent: one frame per period.
 //
-// A frame is "VLF1", the length of its body, and the body; all numbers are
+// A frame is "VLF2", the length of its body, and the body; all numbers are
 // little-endian and 32 bits wide unless said otherwise, and a text is its
 // length followed by its bytes:
 //
@@ -12,7 +12,9 @@
 //   memory_max_bytes, memory_balloon_bytes (64 bits; all ones: not known),
 //   number of pinnings, the pinnings,
 //   number of guest NUMA cells, then for each
-//     number of vCPUs, the vCPUs, number of host nodes, the nodes
+//     number of vCPUs, the vCPUs, number of host nodes, the nodes,
+//   reason of the state (text), number of metadata, then for each
+//     key (text), value (text)
 //
 // Pure: no descriptor, no clock. The decoder trusts nothing: whatever the
 // bytes, the outcome is frames or an Error, and memory stays below
@@ -43,6 +45,7 @@ inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
 inline constexpr std::uint64_t kMaxFrameMemory = std::uint64_t{1} << 56;
 inline constexpr std::uint32_t kMaxFrameNodes = 1024;  // Linux's own limit; of
                                                        // guest cells as well.
+inline constexpr std::uint32_t kMaxFrameMetadata = 64;
 
 // Always something the decoder accepts: texts are cut at kMaxFrameText, a count
 // out of range becomes "not known", and domains beyond what a frame may hold,

@@ -135,6 +135,21 @@ TEST(LibvirtChildArgv, NothingElseMakesAChild) {
   EXPECT_FALSE(parse_libvirt_child(1, alone.data()));
 }
 
+TEST(MonitorChildArgv, IsParsedBack) {
+  const auto words = monitor_child_argv({4, 3, "qemu:///system"});
+  EXPECT_EQ(words, (std::vector<std::string>{"vcpu_exporter",
+                                             "--internal.libvirt-monitor=4,3",
+                                             "--libvirt.uri=qemu:///system"}));
+  const std::array<const char*, 3> argv{words[0].c_str(), words[1].c_str(),
+                                        words[2].c_str()};
+  const auto child = parse_monitor_child(3, argv.data());
+  ASSERT_TRUE(child);
+  EXPECT_EQ(child->in_fd, 4);
+  EXPECT_EQ(child->out_fd, 3);
+  EXPECT_EQ(child->uri, "qemu:///system");
+  EXPECT_FALSE(parse_libvirt_child(3, argv.data()));
+}
+
 // The driver inside the library: a real connection without a daemon.
 TEST(LibvirtChild, TellsWhatLibvirtSays) {
   RunningChild child("test:///default");
@@ -148,6 +163,7 @@ TEST(LibvirtChild, TellsWhatLibvirtSays) {
     EXPECT_EQ(domain.uuid, "6695eb01-f6a4-8304-79aa-97f2502e193f");
     EXPECT_EQ(domain.name, "test");
     EXPECT_EQ(domain.state, "running");
+    EXPECT_EQ(domain.state_reason, "unknown");
     EXPECT_EQ(domain.vcpus_current, 2);
     EXPECT_EQ(domain.vcpus_maximum, 2);
     ASSERT_EQ(domain.pinned_cpus.size(), 2U);
@@ -181,6 +197,8 @@ class DriverFile {
 
 TEST(LibvirtChild, TellsGuestCellsAndTheirNodes) {
   const DriverFile file(
+      "<title>Cells</title><metadata><a:app "
+      "xmlns:a='http://a.b'>x</a:app></metadata>"
       "<numatune><memory mode='strict' nodeset='0-1'/>"
       "<memnode cellid='1' mode='strict' nodeset='1'/></numatune>"
       "<cpu><numa><cell id='0' cpus='0-2' memory='524288'/>"
@@ -192,6 +210,8 @@ TEST(LibvirtChild, TellsGuestCellsAndTheirNodes) {
   for (const LibvirtFrame& frame : frames) {
     ASSERT_TRUE(frame.up) << frame.reason;
     ASSERT_EQ(frame.domains.size(), 1U);
+    EXPECT_EQ(frame.domains.front().metadata,
+              (LibvirtMetadata{{"title", "Cells"}, {"{http://a.b}app", "x"}}));
     const auto& cells = frame.domains.front().cells;
     ASSERT_EQ(cells.size(), 2U);
     EXPECT_EQ(cells[0].vcpus, (std::vector<int>{0, 1, 2}));

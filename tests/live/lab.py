@@ -49,6 +49,18 @@ class Lab:
         self.address = None
 
     def start(self):
+        self.start_exporter()
+
+        self.webhook = monitoring.Webhook()
+        self.closers.append(self.webhook.close)
+        alertmanager = monitoring.Alertmanager(self.work, self.webhook.url)
+        self.closers.append(alertmanager.daemon.stop)
+        self.prometheus = monitoring.Prometheus(self.work, self.address, alertmanager.start())
+        self.closers.append(self.prometheus.daemon.stop)
+        self.prometheus.start()
+
+    def start_exporter(self):
+        """libvirtd and the exporter, without those who watch it."""
         self.libvirt = PrivateLibvirt(self.work)
         self.closers.append(self.libvirt.close)
         self.libvirt.start()
@@ -59,14 +71,6 @@ class Lab:
         self.closers.append(self.exporter.stop)
         self.exporter.start()
         self.address = self.exporter.listening_address()
-
-        self.webhook = monitoring.Webhook()
-        self.closers.append(self.webhook.close)
-        alertmanager = monitoring.Alertmanager(self.work, self.webhook.url)
-        self.closers.append(alertmanager.daemon.stop)
-        self.prometheus = monitoring.Prometheus(self.work, self.address, alertmanager.start())
-        self.closers.append(self.prometheus.daemon.stop)
-        self.prometheus.start()
 
     def close(self):
         """In reverse order, each whatever the others did."""
