@@ -14,7 +14,6 @@
 #include <charconv>
 #include <csignal>
 #include <string_view>
-#include <thread>
 
 #include "collectors/libvirt/client.h"
 #include "collectors/libvirt/monitor_client.h"
@@ -26,6 +25,8 @@ namespace {
 constexpr std::string_view kChildFlag = "--internal.libvirt-child=";
 constexpr std::string_view kMonitorFlag = "--internal.libvirt-monitor=";
 constexpr std::string_view kUriFlag = "--libvirt.uri=";
+// Between two questions, however much is new.
+constexpr std::chrono::milliseconds kCalm{500};
 constexpr unsigned kFirstOtherFd = 3;
 constexpr int kMaxFd = 1 << 20;
 
@@ -148,10 +149,10 @@ int run_libvirt_child(int out_fd, const std::string& uri,
   if (!somebody_reads(out_fd)) return 1;
 
   LibvirtClient client(uri);
-  auto next = std::chrono::steady_clock::now();
+  auto asked = std::chrono::steady_clock::now();
   while (write_all(out_fd, encode(client.ask()))) {
-    next = std::max(next + period, std::chrono::steady_clock::now());
-    std::this_thread::sleep_until(next);
+    client.wait(asked + std::min(period, kCalm), asked + period);
+    asked = std::chrono::steady_clock::now();
   }
   return 0;
 }

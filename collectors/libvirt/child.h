@@ -38,7 +38,8 @@ std::vector<std::string> libvirt_child_argv(const LibvirtChild& child);
 std::optional<LibvirtChild> parse_libvirt_child(int argc,
                                                 const char* const* argv);
 
-// Asks libvirt once per period and writes each answer, or why there is none, to
+// Asks libvirt once per period, and when it tells that a domain has begun,
+// ended or changed its state, and writes each answer, or why there is none, to
 // `out_fd` as a frame. Returns the exit code when nobody reads `out_fd` any
 // more. Is killed with the thread that started it, and gives up all
 // capabilities, new privileges and other descriptors first: never call it in a

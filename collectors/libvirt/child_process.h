@@ -46,6 +46,9 @@ class ChildProcess {
   // take them (it has ended, or has left what it got before unread).
   bool tell(std::string_view bytes) const;
 
+  // -1 where there is no child.
+  pid_t pid() const { return pid_; }
+
   // The reading end of the pipe; -1 where there is no child.
   int out_fd() const { return out_fd_; }
 

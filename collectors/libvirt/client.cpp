@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/libvirt/client.h"
 
+#include <thread>
 #include <utility>
 
 #ifdef VCPU_HAVE_LIBVIRT
@@ -11,10 +12,12 @@
 #include <array>
 #include <bit>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
 #include <map>
+#include <mutex>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -60,6 +63,26 @@ void set_state(virDomainStatsRecordPtr record, LibvirtDomain& domain) {
     domain.state_reason = libvirt_state_reason(domain.state, *reason);
 }
 
+// What the thread of libvirt's events has to say to ours.
+class News {
+ public:
+  void tell() {
+    const std::lock_guard lock(mutex_);
+    there_ = true;
+    told_.notify_one();
+  }
+  void wait_until(Clock::time_point latest) {
+    std::unique_lock lock(mutex_);
+    told_.wait_until(lock, latest, [this] { return there_; });
+    there_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable told_;
+  bool there_ = false;
+};
+
 }  // namespace
 
 class LibvirtClient::Session {
@@ -78,6 +101,11 @@ class LibvirtClient::Session {
     return {true, {}, *std::move(domains)};
   }
 
+  void wait(Clock::time_point earliest, Clock::time_point latest) {
+    std::this_thread::sleep_until(earliest);
+    news_->wait_until(latest);
+  }
+
  private:
   struct KnownXml {
     int id = -1;              // Of this run of the domain.
@@ -92,7 +120,10 @@ class LibvirtClient::Session {
 
   bool connect() {
     if (Clock::now() < next_try_) return false;
-    if (connection_.open()) return true;
+    if (connection_.open()) {
+      connection_.watch_domains([news = news_] { news->tell(); });
+      return true;
+    }
     next_try_ = Clock::now() + backoff_.next();
     return false;
   }
@@ -204,6 +235,7 @@ class LibvirtClient::Session {
     return counts;
   }
 
+  const std::shared_ptr<News> news_ = std::make_shared<News>();
   LibvirtConnection connection_;
   std::map<std::string, KnownXml> xmls_;  // By uuid.
   std::uint64_t round_ = 0;
@@ -223,6 +255,10 @@ class LibvirtClient::Session {
  public:
   Session(std::string /*uri*/, std::string /*library*/) {}
   LibvirtFrame ask() { return {false, "built without libvirt", {}}; }
+  void wait(LibvirtClient::Clock::time_point /*earliest*/,
+            LibvirtClient::Clock::time_point latest) {
+    std::this_thread::sleep_until(latest);
+  }
 };
 
 }  // namespace vcpu
@@ -237,5 +273,9 @@ LibvirtClient::LibvirtClient(std::string uri, std::string library)
 LibvirtClient::~LibvirtClient() = default;
 
 LibvirtFrame LibvirtClient::ask() { return session_->ask(); }
+
+void LibvirtClient::wait(Clock::time_point earliest, Clock::time_point latest) {
+  session_->wait(earliest, latest);
+}
 
 }  // namespace vcpu

@@ -4,6 +4,7 @@
 #include "collectors/libvirt/connection.h"
 
 #include <chrono>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -18,6 +19,18 @@ constexpr unsigned kKeepAliveMisses = 3;
   while (true) {
     if (run_once() < 0) std::this_thread::sleep_for(kAfterFailure);
   }
+}
+
+using Changed = std::function<void()>;
+
+int on_lifecycle(virConnectPtr /*connection*/, virDomainPtr /*domain*/,
+                 int /*event*/, int /*detail*/, void* changed) {
+  (*static_cast<Changed*>(changed))();
+  return 0;
+}
+
+void free_changed(void* changed) {
+  const std::unique_ptr<Changed> owned(static_cast<Changed*>(changed));
 }
 
 }  // namespace
@@ -54,6 +67,14 @@ bool LibvirtConnection::open() {
   // A driver inside the library has no peer to keep alive, and says so.
   api_->set_keep_alive(connection_, kKeepAliveSeconds, kKeepAliveMisses);
   return true;
+}
+
+void LibvirtConnection::watch_domains(Changed changed) {
+  auto held = std::make_unique<Changed>(std::move(changed));
+  const int id = api_->register_event(
+      connection_, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+      VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), held.get(), free_changed);
+  if (id >= 0) (void)held.release();  // It is libvirt's now.
 }
 
 void LibvirtConnection::close() {

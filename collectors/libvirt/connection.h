@@ -9,6 +9,7 @@
 // is the process's.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,11 @@ class LibvirtConnection {
   bool open();
   void close();
   bool is_open() const { return connection_ != nullptr; }
+
+  // Calls `changed`, from the thread of the event loop, whenever a domain
+  // begins, ends, or changes its state, until the connection is closed. Where
+  // libvirt tells no events it is never called. Only while it is open.
+  void watch_domains(std::function<void()> changed);
 
   // Only while it is open.
   virConnectPtr get() const { return connection_; }

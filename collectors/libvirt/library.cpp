@@ -62,6 +62,7 @@ Result<LibvirtLibrary> load_libvirt(const std::string& file) {
   symbols.find("virDomainFree", api.free_domain);
   symbols.find("virDomainListGetStats", api.domain_stats);
   symbols.find("virGetLastErrorCode", api.last_error_code);
+  symbols.find("virConnectDomainEventRegisterAny", api.register_event);
   if (!symbols.missing().empty()) {
     return unusable(file + " is too old: it has no " + symbols.missing());
   }

@@ -39,6 +39,7 @@ struct LibvirtLibrary {
   decltype(&virDomainFree) free_domain = nullptr;
   decltype(&virDomainListGetStats) domain_stats = nullptr;
   decltype(&virGetLastErrorCode) last_error_code = nullptr;
+  decltype(&virConnectDomainEventRegisterAny) register_event = nullptr;
 };
 
 // The error's context alone is a sentence for a person.

@@ -16,11 +16,14 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "collectors/libvirt/child_process.h"
 #include "collectors/libvirt/client.h"
+#include "collectors/libvirt/monitor_protocol.h"
 #include "collectors/libvirt/protocol.h"
 
 namespace vcpu {
@@ -250,6 +253,103 @@ TEST(LibvirtChild, SaysThatTheLibraryIsNotLibvirt) {
   if (frame.reason == "built without libvirt") GTEST_SKIP() << frame.reason;
   EXPECT_EQ(frame.reason.rfind("libc.so.6 is too old: it has no vir", 0), 0U)
       << frame.reason;
+}
+
+// The monitor child of `uri`, and what it says.
+class AskedChild {
+ public:
+  explicit AskedChild(const std::string& uri) {
+    const auto program = std::string(VCPU_BINARY_DIR) + "/vcpu_exporter";
+    EXPECT_TRUE(child_.spawn_listening(
+        program, monitor_child_argv({kChildInFd, kChildOutFd, uri})));
+  }
+
+  std::optional<MonitorFrame> next() {
+    std::array<char, 4096> chunk{};
+    pollfd in{child_.out_fd(), POLLIN, 0};
+    while (::poll(&in, 1, 30000) == 1) {
+      const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
+      if (n <= 0) break;
+      auto frames = decoder_.feed({chunk.data(), static_cast<std::size_t>(n)});
+      if (!frames) break;
+      if (!frames->empty()) return frames->front();
+    }
+    return std::nullopt;
+  }
+
+  std::optional<MonitorFrame> ask(const std::string& uuid) {
+    EXPECT_TRUE(child_.tell(encode(MonitorRequest{uuid, kAllMonitorGroups})));
+    return next();
+  }
+
+  std::string how_it_ended() const { return child_.how_it_ended(); }
+  pid_t pid() const { return child_.pid(); }
+  bool tell(std::string_view bytes) const { return child_.tell(bytes); }
+
+ private:
+  ChildProcess child_;
+  MonitorFrameDecoder decoder_;
+};
+
+constexpr const char* kTestDomain = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+constexpr const char* kNobody = "00000000-0000-0000-0000-0000000000ff";
+
+TEST(MonitorChild, SaysThatItIsConnectedAndAnswers) {
+  AskedChild child("test:///default");
+  const auto hello = child.next();
+  ASSERT_TRUE(hello);
+  if (no_library(hello->reason)) GTEST_SKIP() << hello->reason;
+  EXPECT_EQ(hello->outcome, MonitorOutcome::kConnected) << hello->reason;
+  for (int i = 0; i < 3; ++i) {
+    const auto told = child.ask(kTestDomain);
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->outcome, MonitorOutcome::kTold) << told->reason;
+    const auto gone = child.ask(kNobody);
+    ASSERT_TRUE(gone);
+    EXPECT_EQ(gone->outcome, MonitorOutcome::kGone) << gone->reason;
+  }
+}
+
+TEST(MonitorChild, SaysWhyItIsNotConnectedAndEnds) {
+  AskedChild child("qemu:///system?socket=/nowhere/libvirt-sock-ro");
+  const auto frame = child.next();
+  ASSERT_TRUE(frame);
+  if (no_library(frame->reason)) GTEST_SKIP() << frame->reason;
+  EXPECT_EQ(frame->outcome, MonitorOutcome::kNoLibvirt);
+  EXPECT_NE(frame->reason.find("/nowhere/libvirt-sock-ro"), std::string::npos);
+  EXPECT_FALSE(child.next());
+  EXPECT_EQ(child.how_it_ended(), "exit status 0");
+}
+
+TEST(MonitorChild, EndsOfARequestThatIsNone) {
+  AskedChild child("test:///default");
+  ASSERT_TRUE(child.next());
+  child.tell("who are you?");
+  EXPECT_FALSE(child.next());
+}
+
+std::size_t resident_kib(const std::string& proc) {
+  std::ifstream file(proc + "/status");
+  const std::string status(std::istreambuf_iterator<char>(file), {});
+  return std::stoul(status.substr(status.find("VmRSS:") + 6));
+}
+
+TEST(MonitorChild, DoesNotGrowOverTenThousandAnswers) {
+  AskedChild child("test:///default");
+  const auto hello = child.next();
+  ASSERT_TRUE(hello);
+  if (no_library(hello->reason)) GTEST_SKIP() << hello->reason;
+  const auto proc = "/proc/" + std::to_string(child.pid());
+  const auto ask = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      const auto told = child.ask(i % 2 == 0 ? kTestDomain : kNobody);
+      ASSERT_TRUE(told);
+    }
+  };
+  ask(1000);
+  const auto before = resident_kib(proc);
+  ask(9000);
+  EXPECT_LT(resident_kib(proc), before + 512);
 }
 
 TEST(LibvirtChild, EndsWhenNobodyReads) {

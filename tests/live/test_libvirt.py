@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only QEMU knows, by way of a real libvirtd, while QEMUs and libvirtd hang. Start by test.sh."""
 import atexit
+import collections
 import json
 import os
+import pathlib
 import re
+import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -18,6 +22,7 @@ from processes import process_state, wait_for
 LAB = None
 BUSY = IDLE = None  # One works its disk without a pause, one does nothing.
 OPERATIONS = {"read": "rd", "write": "wr", "flush": "fl"}
+ANSWER_SECONDS = 3  # For so long an answer may have been under way.
 MEASURES = {"requests": "reqs", "bytes": "bytes", "seconds": "times"}
 
 
@@ -29,6 +34,26 @@ def setUpModule():
     BUSY = guests.BareGuest("disk-busy", LAB.work, busy=True)
     IDLE = guests.BareGuest("disk-idle", LAB.work)
     LAB.create(BUSY, IDLE)
+
+
+# What we may ask, by the numbers of libvirt's src/remote/remote_protocol.x.
+CALLS = {
+    1: "CONNECT_OPEN", 2: "CONNECT_CLOSE", 14: "DOMAIN_GET_XML_DESC", 16: "DOMAIN_GET_INFO",
+    24: "DOMAIN_LOOKUP_BY_UUID", 60: "CONNECT_SUPPORTS_FEATURE", 66: "AUTH_LIST",
+    200: "DOMAIN_GET_VCPUS_FLAGS", 230: "DOMAIN_GET_VCPU_PIN_INFO", 316: "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY",
+    344: "CONNECT_GET_ALL_DOMAIN_STATS",
+}
+
+
+def children_of(pid):
+    return [int(child) for child in
+            pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def cpu_seconds(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def domstats(guest):
@@ -64,9 +89,10 @@ def monitor_reason(page):
 def asked_since(guest, moment):
     """A page whose figures of the guest were asked for after this moment; the guest's QEMU has answered then."""
     def page_if_new():
+        now = time.monotonic()
         page = LAB.scrape()
         seconds = age(page, guest)
-        return page if seconds is not None and seconds < time.monotonic() - moment else None
+        return page if seconds is not None and seconds < now - moment - ANSWER_SECONDS else None
     return wait_for(page_if_new, 60, f"new figures of {guest.name}")
 
 
@@ -126,9 +152,9 @@ class Libvirt(unittest.TestCase):
 
     def test_1_requests_of_a_disk_are_told_as_virsh_does(self):
         with LAB.watch(BUSY, IDLE) as watch:
-            began = time.monotonic()
             before = domstats(BUSY)
-            page = asked_since(BUSY, began)
+            asked_since(IDLE, time.monotonic())
+            page = asked_since(BUSY, time.monotonic())
             after = domstats(BUSY)
         figures = told(page, BUSY)
         self.assertEqual(before.keys(), figures.keys())
@@ -217,7 +243,7 @@ class Libvirt(unittest.TestCase):
             self.addCleanup(lambda: libvirtd.signal(signal.SIGCONT))
             stopped = time.monotonic()
             self.wait_for_reason("no connection to libvirt", 60)
-            wait_for(lambda: time.monotonic() - stopped > 30, 40, "libvirtd to have been stopped for long")
+            wait_for(lambda: time.monotonic() - stopped > 60, 70, "libvirtd to have been stopped for long")
             libvirtd.signal(signal.SIGCONT)
             asked_since(BUSY, time.monotonic())
             asked_since(IDLE, time.monotonic())
@@ -232,6 +258,63 @@ class Libvirt(unittest.TestCase):
         # It was not the QEMUs' fault.
         self.assertEqual(blamed, LAB.exporter.log().count("does not answer within"))
         self.assert_kept_promises(watch)
+
+
+    def test_7_a_change_is_told_at_once_and_not_in_the_next_period(self):
+        LAB.libvirt.virsh("resume", IDLE.name, check=False)
+        an_hour = 3_600_000
+        child = subprocess.Popen([sys.argv[1], f"--internal.libvirt-child=1,{an_hour}", "--libvirt.uri=qemu:///system"],
+                                 stdout=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.kill)
+
+        def frame():
+            self.assertTrue(select.select([child.stdout], [], [], 30)[0], "nothing is told")
+            return os.read(child.stdout.fileno(), 1 << 20)
+        self.assertIn(b"booted", frame())
+        for command, reason in (("suspend", b"user"), ("resume", b"unpaused")):
+            LAB.libvirt.virsh(command, IDLE.name)
+            self.assertIn(reason, frame())
+
+    def test_8_libvirtd_gets_no_calls_but_these(self):
+        before = len(LAB.libvirt.calls())
+        LAB.restart_exporter()  # And nobody else talks to libvirtd meanwhile.
+        asked_since(BUSY, time.monotonic())
+        asked_since(IDLE, time.monotonic())
+        calls = collections.Counter(LAB.libvirt.calls()[before:])
+        print("# calls: " + ", ".join(f"{CALLS.get(call, call)} {count}" for call, count in sorted(calls.items())),
+              flush=True)
+        self.assertLessEqual(set(calls), set(CALLS))
+        self.assertIn(344, calls)
+
+    def test_9_forty_guests_are_asked_all_the_time_and_cost_little(self):
+        crowd = [guests.BareGuest(f"crowd-{i}", LAB.work) for i in range(40)]
+        self.addCleanup(LAB.destroy, *crowd)
+        LAB.create(*crowd)
+        names = {guest.name for guest in crowd}
+
+        def all_told():
+            return names <= {sample.labels["domain"] for sample in
+                             LAB.scrape().named("vcpu_domain_block_requests_total", op="read")}
+        wait_for(all_told, 120, "the figures of all guests")
+        libvirtd = LAB.libvirt.daemon.pid
+        with LAB.watch(*crowd) as watch:
+            children = [pid for pid in children_of(LAB.exporter.pid)]
+            cpu_before, began = [cpu_seconds(pid) for pid in (libvirtd, *children)], time.monotonic()
+            wait_for(lambda: LAB.scrape() and time.monotonic() - began > 30, 40, "30 seconds to be over")
+            spent = [cpu_seconds(pid) - before for pid, before in zip((libvirtd, *children), cpu_before)]
+            oldest = max(sample.value for sample in LAB.scrape().named("vcpu_libvirt_monitor_age_seconds"))
+        seconds = time.monotonic() - began
+        print(f"# 40 guests: libvirtd {spent[0] / seconds:.2%} of a CPU, our children {sum(spent[1:]) / seconds:.2%}, "
+              f"oldest figures {oldest:.1f} s", flush=True)
+        before, began = cpu_seconds(libvirtd), time.monotonic()
+        LAB.libvirt.virsh("domstats", "--nowait", "--block", "--vcpu", "--iothread")
+        print(f"# virsh domstats of the same groups, once: {time.monotonic() - began:.3f} s, of which "
+              f"{cpu_seconds(libvirtd) - before:.3f} s of CPU in libvirtd", flush=True)
+        self.assertLess(oldest, 60)
+        self.assertEqual([], watch.problems[:5])
+        print(f"# {watch.summary()}", flush=True)
 
 
 def main():
