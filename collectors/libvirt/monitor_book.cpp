@@ -51,7 +51,7 @@ void MonitorBook::set(const std::vector<MonitoredVm>& vms, Time now) {
   });
 }
 
-bool MonitorBook::comes_before(const Entry& one, const Entry& other) const {
+bool MonitorBook::comes_before(const Entry& one, const Entry& other) {
   return std::tie(one.suspect, one.due) < std::tie(other.suspect, other.due);
 }
 

@@ -103,7 +103,7 @@ class MonitorBook {
   Entry* find(const VmId& vm);
   bool shown(const Entry& entry, Time now) const;
   std::string reason_of(const Entry& entry, Time now) const;
-  bool comes_before(const Entry& one, const Entry& other) const;
+  static bool comes_before(const Entry& one, const Entry& other);
 
   MonitorBookOptions options_;
   std::uint32_t seed_;
