@@ -30,6 +30,9 @@ const std::vector<CatalogEntry>& catalog() {
        make_cgroup},
       {"numa", true, "Whether a VM's memory lies where its vCPUs run.",
        make_numa},
+      {"metadata", true,
+       "What OpenStack, KubeVirt, Proxmox and people call a VM.",
+       make_metadata},
       {"host", true,
        "The host's CPUs: their time, heat, frequency, machine checks.",
        make_host},
@@ -39,6 +42,13 @@ const std::vector<CatalogEntry>& catalog() {
       {"guest", true,
        "The steal that this machine suffers where it is itself a VM.",
        make_guest},
+      {"block", true,
+       "Requests, bytes and time of VMs' disks, by libvirt from QEMU.",
+       make_block},
+      {"kvm", true,
+       "Why vCPUs leave the guest, how long they are halted (KVM's "
+       "statistics).",
+       make_kvm},
       {"libvirt", true, "State, vCPU counts and pinning as libvirt knows them.",
        make_libvirt},
   };

@@ -34,9 +34,12 @@ std::unique_ptr<Collector> make_density(const CollectorOptions& options);
 std::unique_ptr<Collector> make_memory(const CollectorOptions& options);
 std::unique_ptr<Collector> make_cgroup(const CollectorOptions& options);
 std::unique_ptr<Collector> make_numa(const CollectorOptions& options);
+std::unique_ptr<Collector> make_metadata(const CollectorOptions& options);
 std::unique_ptr<Collector> make_host(const CollectorOptions& options);
 std::unique_ptr<Collector> make_security(const CollectorOptions& options);
 std::unique_ptr<Collector> make_guest(const CollectorOptions& options);
+std::unique_ptr<Collector> make_block(const CollectorOptions& options);
+std::unique_ptr<Collector> make_kvm(const CollectorOptions& options);
 std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options);
 
 }  // namespace vcpu

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "collectors/base/label_text.h"
 #include "collectors/catalog.h"
+#include "collectors/libvirt/monitor.h"
 
 namespace vcpu {
 namespace {
@@ -24,6 +28,14 @@ void add_state(const Vm& vm, Family& state) {
     state.add(labels.with("state", name), vm.libvirt->state == name ? 1 : 0);
 }
 
+void add_reason(const Vm& vm, Family& reasons) {
+  if (vm.libvirt->state_reason.empty()) return;
+  reasons.add({{"domain", vm.domain},
+               {"state", vm.libvirt->state},
+               {"reason", label_text(vm.libvirt->state_reason)}},
+              1);
+}
+
 void add_counts(const Vm& vm, Family& counts) {
   const LabelSet labels{{"domain", vm.domain}};
   if (const auto current = vm.libvirt->vcpus_current)
@@ -41,8 +53,25 @@ void add_pins(const Vm& vm, Family& pins) {
   }
 }
 
+void add_ages(MonitorSource& monitor, const Snapshot& snapshot,
+              Families& families) {
+  auto& ages = families.gauge("vcpu_libvirt_monitor_age_seconds",
+                              "How long ago the VM's QEMU last told libvirt "
+                              "its statistics; those older "
+                              "than 60 s are not shown. From our own clock.");
+  const auto view = monitor.view();
+  for (const Vm& vm : snapshot.vms) {
+    const auto known = view.vms.find(vm.id());
+    if (known != view.vms.end() && known->second.age_seconds)
+      ages.add({{"domain", vm.domain}}, *known->second.age_seconds);
+  }
+}
+
 class Libvirt final : public Collector {
  public:
+  explicit Libvirt(std::shared_ptr<MonitorSource> monitor)
+      : monitor_(std::move(monitor)) {}
+
   std::string_view name() const override { return "libvirt"; }
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
@@ -51,6 +80,9 @@ class Libvirt final : public Collector {
         "vcpu_domain_state",
         "The VM's state as libvirt knows it: 1 for the state it is in, 0 for "
         "the others; from virConnectGetAllDomainStats.");
+    auto& reasons = families.gauge("vcpu_domain_state_reason_info",
+                                   "Why the VM is in its state, always 1; from "
+                                   "virConnectGetAllDomainStats.");
     auto& counts =
         families.gauge("vcpu_domain_vcpus",
                        "vCPUs the VM has now and may have at most; from "
@@ -63,17 +95,22 @@ class Libvirt final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       if (vm.libvirt == nullptr) continue;
       add_state(vm, state);
+      add_reason(vm, reasons);
       add_counts(vm, counts);
       add_pins(vm, pins);
     }
+    if (monitor_) add_ages(*monitor_, snapshot, families);
     return {};
   }
+
+ private:
+  std::shared_ptr<MonitorSource> monitor_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_libvirt(const CollectorOptions& /*options*/) {
-  return std::make_unique<Libvirt>();
+std::unique_ptr<Collector> make_libvirt(const CollectorOptions& options) {
+  return std::make_unique<Libvirt>(options.monitor);
 }
 
 }  // namespace vcpu

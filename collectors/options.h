@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,33 @@ struct NumaOptions {
   bool maps = false;  // Read numa_maps of VMs whose huge pages nobody counts.
 };
 
+struct BlockOptions {
+  bool paths = false;  // Where each disk's image is, as a label.
+};
+
+// An own label of vcpu_domain_metadata_info, and the key of the libvirt
+// metadata that it shows (libvirt/domain_xml.h).
+struct MetadataLabel {
+  std::string label;
+  std::string key;
+  bool operator==(const MetadataLabel&) const = default;
+};
+
+struct MetadataOptions {
+  std::vector<MetadataLabel> labels;
+};
+
+class MonitorSource;
+
 struct CollectorOptions {
   Roots roots;
   bool ebpf = true;  // Whether eBPF programs may be loaded.
   RunqueueOptions runqueue = {};
   PerfOptions perf = {};
   NumaOptions numa = {};
+  BlockOptions block = {};
+  MetadataOptions metadata = {};
+  std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
 };
 
 }  // namespace vcpu

@@ -83,6 +83,8 @@ struct Vm {
   std::string machine;  // QEMU's machine type; empty where there is none.
   std::optional<std::uint64_t> memory_bytes;  // By its command line; empty
                                               // where that does not fix it.
+  std::string proxmox_vmid;  // Label-safe; empty where it is not Proxmox's.
+  bool kubevirt = false;     // Its name is NAMESPACE_VMI.
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  // After boot, as /proc/PID/stat has it.
   double start_time_seconds = 0;  // Since the epoch.

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <chrono>
@@ -212,6 +213,53 @@ std::string assign_libvirt(Config& config, const Values& values) {
 
 std::string assign_libvirt_uri(Config& config, const Values& values) {
   return assign_nonempty(config.libvirt_uri, values.front(), "qemu:///system");
+}
+
+bool is_label_name(std::string_view text) {
+  const auto part_of_a_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  return !text.empty() && text.front() >= 'a' &&
+         std::all_of(text.begin(), text.end(), part_of_a_name);
+}
+
+// Those that the collector, or who scrapes, sets himself.
+bool is_taken_label(std::string_view name) {
+  constexpr std::array<std::string_view, 8> kTaken{
+      "domain", "title",     "job", "instance",
+      "node",   "namespace", "pod", "cluster"};
+  return name.starts_with("openstack_") || name.starts_with("kubevirt_") ||
+         name.starts_with("proxmox_") ||
+         std::find(kTaken.begin(), kTaken.end(), name) != kTaken.end();
+}
+
+std::string assign_metadata_labels(Config& config, const Values& values) {
+  constexpr std::size_t kMostLabels = 16;
+  if (values.size() > kMostLabels)
+    return "has more than 16 labels; choose those that are needed";
+  std::vector<MetadataLabel> labels;
+  for (const std::string& value : values) {
+    const auto equals = value.find('=');
+    const auto name = value.substr(0, equals);
+    if (equals == std::string::npos || !is_label_name(name) ||
+        equals + 1 == value.size())
+      return in_quotes(value) +
+             " is no label of metadata; write LABEL={NAMESPACE}PATH, for "
+             "example \"team={http://example.org/inventory}vm/team\"";
+    if (is_taken_label(name))
+      return in_quotes(name) +
+             " is a label with a meaning of its own; choose another name";
+    const auto same = [&](const auto& label) { return label.label == name; };
+    if (std::any_of(labels.begin(), labels.end(), same))
+      return in_quotes(name) + " is there twice; remove one";
+    labels.push_back({name, value.substr(equals + 1)});
+  }
+  config.metadata.labels = std::move(labels);
+  return {};
+}
+
+std::string assign_block_paths(Config& config, const Values& values) {
+  return assign_switch(config.block.paths, values.front());
 }
 
 std::string assign_ebpf(Config& config, const Values& values) {
@@ -575,6 +623,14 @@ const std::vector<Setting>& settings() {
        "Read where huge pages lie that no hugetlb group counts; keeps "
        "CAP_SYS_PTRACE (default: no)",
        assign_numa_maps},
+      {"block", "paths", Type::kSwitch, "collector.block.paths", "",
+       "Where each disk's image is, as a label (default: no)",
+       assign_block_paths},
+      {"metadata", "labels", Type::kList, "collector.metadata.label",
+       "LABEL=KEY",
+       "Own label of vcpu_domain_metadata_info, and the libvirt metadata that "
+       "it shows; may be given several times (default: none)",
+       assign_metadata_labels},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
       {"", "user", Type::kText, "user", "NAME",

@@ -45,6 +45,8 @@ struct Config {
   RunqueueOptions runqueue;
   PerfOptions perf;
   NumaOptions numa;
+  BlockOptions block;
+  MetadataOptions metadata;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
   std::string user;  // To run as when started as root; empty: see privileges.h.
 };

@@ -25,6 +25,7 @@
 #include "collectors/inventory/inventory.h"
 #include "collectors/libvirt/cache.h"
 #include "collectors/libvirt/child.h"
+#include "collectors/libvirt/monitor.h"
 #include "exporter/http_server.h"
 #include "exporter/log.h"
 #include "exporter/options.h"
@@ -62,16 +63,35 @@ std::vector<KnownCollector> known_collectors() {
   return known;
 }
 
-Scrape make_scrape(const Config& config,
-                   const std::shared_ptr<LibvirtCache>& libvirt,
+// Shared with the scrape, whose thread outlives us where it hangs.
+struct Libvirt {
+  std::shared_ptr<LibvirtCache> cache;
+  std::shared_ptr<LibvirtMonitor> monitor;
+};
+
+Libvirt libvirt_of(const Config& config) {
+  LibvirtCacheOptions cache;
+  cache.uri = config.libvirt_uri;
+  LibvirtMonitorOptions monitor;
+  monitor.uri = config.libvirt_uri;
+  monitor.proc = config.roots.proc;
+  monitor.log = [](const std::string& line) {
+    log(LogLevel::kWarn, "libvirt monitor", {{"news", line}});
+  };
+  return {std::make_shared<LibvirtCache>(std::move(cache)),
+          std::make_shared<LibvirtMonitor>(std::move(monitor))};
+}
+
+Scrape make_scrape(const Config& config, const Libvirt& libvirt,
                    milliseconds patience) {
   auto inventory = std::make_shared<Inventory>(
       config.roots, BpfTaskReader::open(config.roots, config.ebpf_enabled),
-      CommandLines(config.roots), [libvirt] { return libvirt->view(); },
-      patience);
+      CommandLines(config.roots),
+      [cache = libvirt.cache] { return cache->view(); }, patience);
   std::vector<std::unique_ptr<Collector>> collectors;
-  const CollectorOptions options{config.roots, config.ebpf_enabled,
-                                 config.runqueue, config.perf, config.numa};
+  const CollectorOptions options{
+      config.roots, config.ebpf_enabled, config.runqueue, config.perf,
+      config.numa,  config.block,        config.metadata, libvirt.monitor};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -103,17 +123,12 @@ std::shared_ptr<prometheus::Registry> make_registry() {
   return registry;
 }
 
-LibvirtCacheOptions libvirt_options(const Config& config) {
-  LibvirtCacheOptions options;
-  options.uri = config.libvirt_uri;
-  return options;
-}
-
-void start_libvirt(const Config& config, LibvirtCache& libvirt) {
+void start_libvirt(const Config& config, const Libvirt& libvirt) {
   if (!config.libvirt_enabled) return;
-  if (const auto started = libvirt.start(); !started)
-    log(LogLevel::kError, "libvirt cannot be asked",
-        {{"err", started.error().message()}});
+  for (const auto& started : {libvirt.cache->start(), libvirt.monitor->start()})
+    if (!started)
+      log(LogLevel::kError, "libvirt cannot be asked",
+          {{"err", started.error().message()}});
 }
 
 struct Kept {
@@ -146,14 +161,14 @@ void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
 }
 
 int print_once(const Config& config) {
-  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  const Libvirt libvirt = libvirt_of(config);
   auto scrape = make_scrape(config, libvirt, kPatienceOnce);
   scrape.open(enabled_collectors(config));
   const auto dropped =
       drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
-  start_libvirt(config, *libvirt);
-  if (config.libvirt_enabled) libvirt->wait_for_answer(seconds(3));
+  start_libvirt(config, libvirt);
+  if (config.libvirt_enabled) libvirt.cache->wait_for_answer(seconds(3));
   ScrapeService service(std::move(scrape), service_options(config),
                         make_registry());
   const auto page =
@@ -244,8 +259,7 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   share_one_heap();
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
-  // Shared with the scrape, whose thread outlives us where it hangs.
-  const auto libvirt = std::make_shared<LibvirtCache>(libvirt_options(config));
+  const Libvirt libvirt = libvirt_of(config);
   auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
   const auto kept = to_be_kept(config);
@@ -253,7 +267,7 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   if (!dropped.error.empty()) return fail(dropped.error);
 
   const auto registry = make_registry();
-  start_libvirt(config, *libvirt);
+  start_libvirt(config, libvirt);
   ScrapeService service(std::move(scrape), service_options(config), registry);
   Reloader reloader(options, config, *registry, [&](const Config& changed) {
     service.set_enabled(enabled_collectors(changed));
@@ -321,6 +335,8 @@ int main(int argc, char** argv) try {
   std::signal(SIGPIPE, SIG_IGN);
   if (const auto child = vcpu::parse_libvirt_child(argc, argv))
     return vcpu::run_libvirt_child(child->out_fd, child->uri, child->period);
+  if (const auto child = vcpu::parse_monitor_child(argc, argv))
+    return vcpu::run_monitor_child(*child);
   return vcpu::run(argc, argv);
 } catch (const std::exception& e) {
   std::fprintf(stderr, "vcpu_exporter: %s\n", e.what());

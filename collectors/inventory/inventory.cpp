@@ -271,6 +271,8 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.accel = instance.identity.accel;
   vm.machine = instance.identity.machine;
   vm.memory_bytes = instance.identity.memory_bytes;
+  vm.proxmox_vmid = label_text(instance.identity.proxmox_vmid);
+  vm.kubevirt = instance.identity.kubevirt;
   vm.pid = instance.key.pid;
   vm.start_ticks = instance.key.start_ticks;
   vm.start_time_seconds = instance.start_time_seconds;

@@ -186,9 +186,13 @@ void set_option(VmIdentity& vm, std::string_view option,
     if (!guest.empty()) vm.name = std::move(guest);
   } else if (option == "uuid") {
     vm.uuid = lower(value);
-  } else if (option == "smbios" && vm.uuid.empty()) {
+  } else if (option == "id") {
+    vm.proxmox_vmid = value;
+  } else if (option == "smbios") {
+    const auto properties = parse_properties(value, "type");
     // Proxmox gives the uuid here only.
-    vm.uuid = lower(property(parse_properties(value, "type"), "uuid"));
+    if (vm.uuid.empty()) vm.uuid = lower(property(properties, "uuid"));
+    if (property(properties, "manufacturer") == "KubeVirt") vm.kubevirt = true;
   } else if (option == "machine" || option == "M") {
     set_machine(vm, value);
   } else if (option == "accel") {

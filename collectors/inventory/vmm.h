@@ -27,6 +27,8 @@ struct VmIdentity {
   // The guest's; empty where the command line does not give it, or lets more be
   // plugged in later.
   std::optional<std::uint64_t> memory_bytes = {};
+  std::string proxmox_vmid = {};  // Proxmox's QEMU alone is given one.
+  bool kubevirt = false;          // Its name is NAMESPACE_VMI.
 };
 
 // Nothing for any other process, and for a QEMU that runs no machine, such as

@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/libvirt/cache.h"
 
-#include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include "collectors/libvirt/child.h"
@@ -31,13 +24,6 @@ std::vector<std::string> child_argv(const LibvirtCacheOptions& options) {
   return libvirt_child_argv({kChildOutFd, options.uri, options.period});
 }
 
-std::string in_words(milliseconds time) {
-  constexpr int kMsPerSecond = 1000;
-  return time.count() % kMsPerSecond == 0
-             ? std::to_string(time.count() / kMsPerSecond) + " s"
-             : std::to_string(time.count()) + " ms";
-}
-
 std::string joined(const std::vector<std::string>& paths) {
   std::string out;
   for (const std::string& path : paths) {
@@ -45,22 +31,6 @@ std::string joined(const std::vector<std::string>& paths) {
   }
   return out;
 }
-
-// Signals are for the thread that main chose, not for one that is born here.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
 
 }  // namespace
 
@@ -76,26 +46,13 @@ LibvirtCache::LibvirtCache(LibvirtCacheOptions options)
 LibvirtCache::~LibvirtCache() { stop(); }
 
 Result<void> LibvirtCache::start() {
-  wake_fd_ = ::eventfd(0, EFD_CLOEXEC);
-  if (wake_fd_ < 0) return Error{{errno, std::generic_category()}, "eventfd"};
   set_down("libvirt has not answered yet");
   look_for_libvirt();
-  try {
-    const SignalsBlocked blocked;
-    supervisor_ = std::thread([this] { supervise(); });
-  } catch (const std::system_error& failure) {
-    return Error{failure.code(), "thread of the libvirt cache"};
-  }
-  return {};
+  return supervisor_.start([this] { supervise(); });
 }
 
 void LibvirtCache::stop() {
-  if (wake_fd_ < 0) return;
-  ::eventfd_write(wake_fd_, 1);
-  if (supervisor_.joinable()) supervisor_.join();
-  ::close(wake_fd_);
-  wake_fd_ = -1;
-  set_down("the exporter is stopping");
+  if (supervisor_.stop()) set_down("the exporter is stopping");
 }
 
 std::shared_ptr<const LibvirtView> LibvirtCache::view() const {
@@ -131,7 +88,7 @@ void LibvirtCache::supervise() {
       set_down(failure.what());
     }
     child_.end();
-    if (wait(-1, pause) == Event::kStop) return;
+    if (supervisor_.wait(-1, pause) == Supervisor::Event::kStop) return;
   }
 }
 
@@ -155,9 +112,9 @@ std::string LibvirtCache::listen() {
   auto deadline = Clock::now() + options_.deadline;
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-    const auto event = wait(child_.out_fd(), left);
-    if (event == Event::kStop) return {};
-    if (event == Event::kDeadline) {
+    const auto event = supervisor_.wait(child_.out_fd(), left);
+    if (event == Supervisor::Event::kStop) return {};
+    if (event == Supervisor::Event::kDeadline) {
       return "no answer for " + in_words(options_.deadline) +
              ", child restarted";
     }
@@ -218,20 +175,6 @@ void LibvirtCache::set_down(std::string reason) {
 LibvirtCache::State LibvirtCache::state() const {
   const std::lock_guard lock(mutex_);
   return state_;
-}
-
-// kDeadline after `most`; a negative `fd` is never readable.
-LibvirtCache::Event LibvirtCache::wait(int fd, milliseconds most) const {
-  const auto until = Clock::now() + most;
-  std::array<pollfd, 2> fds{{{wake_fd_, POLLIN, 0}, {fd, POLLIN, 0}}};
-  while (true) {
-    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-    const auto timeout = std::max<milliseconds::rep>(left.count(), 0);
-    const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(timeout));
-    if (ready < 0 && errno == EINTR) continue;
-    if (fds[0].revents != 0) return Event::kStop;
-    return ready > 0 ? Event::kReadable : Event::kDeadline;
-  }
 }
 
 }  // namespace vcpu

@@ -19,13 +19,13 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "collectors/base/result.h"
 #include "collectors/libvirt/backoff.h"
 #include "collectors/libvirt/child_process.h"
 #include "collectors/libvirt/protocol.h"
+#include "collectors/libvirt/supervisor.h"
 #include "collectors/libvirt/view.h"
 
 namespace vcpu {
@@ -68,8 +68,6 @@ class LibvirtCache {
   bool wait_for_answer(std::chrono::milliseconds most) const;
 
  private:
-  enum class Event { kReadable, kDeadline, kStop };
-
   // All that view() is made of.
   struct State {
     bool expected = false;
@@ -87,7 +85,6 @@ class LibvirtCache {
   void accept(LibvirtFrame frame);
   void set_down(std::string reason);
   State state() const;
-  Event wait(int fd, std::chrono::milliseconds most) const;
 
   const LibvirtCacheOptions options_;
   const std::vector<std::string> argv_;
@@ -95,13 +92,12 @@ class LibvirtCache {
   mutable std::mutex mutex_;  // Guards state_, for the time of a copy.
   mutable std::condition_variable answered_;
   State state_;
-  int wake_fd_ = -1;  // Readable, for good, once stop() was called.
-  std::thread supervisor_;
 
   // The supervisor's own.
   ChildProcess child_;
   Backoff backoff_;
   bool was_up_ = false;
+  Supervisor supervisor_;  // Last: its thread ends before the rest does.
 };
 
 }  // namespace vcpu

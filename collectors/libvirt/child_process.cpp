@@ -36,12 +36,41 @@ bool patiently(const Condition& done) {
 // Reaped now, or by someone else (ECHILD: SIGCHLD is ignored).
 bool reaped(pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; }
 
+// Both ends, close-on-exec.
+class Pipe {
+ public:
+  Pipe() = default;
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() {
+    for (const int fd : ends_)
+      if (fd >= 0) ::close(fd);
+  }
+  bool open() { return ::pipe2(ends_.data(), O_CLOEXEC) == 0; }
+  int reading() const { return ends_[0]; }
+  int writing() const { return ends_[1]; }
+  int take_reading() { return std::exchange(ends_[0], -1); }
+  int take_writing() { return std::exchange(ends_[1], -1); }
+
+ private:
+  std::array<int, 2> ends_{-1, -1};
+};
+
+// The same descriptor by a number that no dup2 of ours overwrites.
+int out_of_the_way(int fd) {
+  return ::fcntl(fd, F_DUPFD_CLOEXEC, kChildInFd + 1);
+}
+
 class SpawnSetup {
  public:
-  explicit SpawnSetup(int write_fd) {
+  // Any number is fine for the two, 0 and 1 included; `in_fd` -1: none.
+  SpawnSetup(int write_fd, int in_fd) : in_fd_(in_fd) {
     ::posix_spawn_file_actions_init(&actions_);
-    // First, as the pipe may have any number, 0 and 1 included.
+    if (in_fd >= 0) in_fd_ = out_of_the_way(in_fd);
+    // First, as the pipes may have any number.
     ::posix_spawn_file_actions_adddup2(&actions_, write_fd, kChildOutFd);
+    if (in_fd_ >= 0)
+      ::posix_spawn_file_actions_adddup2(&actions_, in_fd_, kChildInFd);
     ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null",
                                        O_RDONLY, 0);
     ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null",
@@ -60,6 +89,7 @@ class SpawnSetup {
   SpawnSetup(const SpawnSetup&) = delete;
   SpawnSetup& operator=(const SpawnSetup&) = delete;
   ~SpawnSetup() {
+    if (in_fd_ >= 0) ::close(in_fd_);
     ::posix_spawn_file_actions_destroy(&actions_);
     ::posix_spawnattr_destroy(&attributes_);
   }
@@ -68,6 +98,7 @@ class SpawnSetup {
   const posix_spawnattr_t* attributes() const { return &attributes_; }
 
  private:
+  int in_fd_;
   posix_spawn_file_actions_t actions_{};
   posix_spawnattr_t attributes_{};
 };
@@ -78,9 +109,24 @@ ChildProcess::~ChildProcess() { end(); }
 
 Result<void> ChildProcess::spawn(const std::string& program,
                                  const std::vector<std::string>& argv) {
+  return spawn(program, argv, false);
+}
+
+Result<void> ChildProcess::spawn_listening(
+    const std::string& program, const std::vector<std::string>& argv) {
+  return spawn(program, argv, true);
+}
+
+Result<void> ChildProcess::spawn(const std::string& program,
+                                 const std::vector<std::string>& argv,
+                                 bool listening) {
   end();
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_error(errno, "pipe");
+  Pipe from;
+  Pipe to;
+  if (!from.open() || (listening && !to.open()))
+    return system_error(errno, "pipe");
+  // Ours alone: the child may block, we may not.
+  if (listening) ::fcntl(to.writing(), F_SETFL, O_NONBLOCK);
 
   std::vector<std::string> copies = argv;
   std::vector<char*> pointers;
@@ -88,18 +134,22 @@ Result<void> ChildProcess::spawn(const std::string& program,
   for (std::string& argument : copies) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
 
-  const SpawnSetup setup(ends[1]);
+  const SpawnSetup setup(from.writing(), to.reading());
   const int failure =
       ::posix_spawn(&pid_, program.c_str(), setup.actions(), setup.attributes(),
                     pointers.data(), environ);
-  ::close(ends[1]);
   if (failure != 0) {
     pid_ = -1;
-    ::close(ends[0]);
     return system_error(failure, program);
   }
-  out_fd_ = ends[0];
+  out_fd_ = from.take_reading();
+  in_fd_ = to.take_writing();
   return {};
+}
+
+bool ChildProcess::tell(std::string_view bytes) const {
+  return std::cmp_equal(::write(in_fd_, bytes.data(), bytes.size()),
+                        bytes.size());
 }
 
 std::string ChildProcess::how_it_ended() const {
@@ -120,9 +170,11 @@ void ChildProcess::end() {
   if (pid_ < 0) return;
   ::kill(-pid_, SIGKILL);
   ::close(out_fd_);
+  if (in_fd_ >= 0) ::close(in_fd_);
   if (!patiently([this] { return reaped(pid_); })) unreaped_.push_back(pid_);
   pid_ = -1;
   out_fd_ = -1;
+  in_fd_ = -1;
 }
 
 }  // namespace vcpu

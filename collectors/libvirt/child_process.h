@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ChildProcess: one process of ours at a time, with a pipe from it to us, that
-// can be got rid of whatever it does.
+// ChildProcess: one process of ours at a time, with a pipe from it to us and,
+// on request, one from us to it, that can be got rid of whatever it does.
 //
 // No call waits for the child longer than kReapPatience: one that the kernel
 // cannot kill yet (state D) is set aside and reaped at a later call. Not
@@ -12,14 +12,17 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectors/base/result.h"
 
 namespace vcpu {
 
-// Where the child finds the writing end of the pipe.
+// Where the child finds the writing end of its pipe to us, and the reading end
+// of ours to it.
 inline constexpr int kChildOutFd = 3;
+inline constexpr int kChildInFd = 4;
 inline constexpr std::chrono::milliseconds kReapPatience{100};
 
 class ChildProcess {
@@ -35,6 +38,17 @@ class ChildProcess {
   Result<void> spawn(const std::string& program,
                      const std::vector<std::string>& argv);
 
+  // The same, with kChildInFd besides.
+  Result<void> spawn_listening(const std::string& program,
+                               const std::vector<std::string>& argv);
+
+  // Puts all of `bytes` into the pipe to the child at once. False: it does not
+  // take them (it has ended, or has left what it got before unread).
+  bool tell(std::string_view bytes) const;
+
+  // -1 where there is no child.
+  pid_t pid() const { return pid_; }
+
   // The reading end of the pipe; -1 where there is no child.
   int out_fd() const { return out_fd_; }
 
@@ -42,13 +56,17 @@ class ChildProcess {
   // 1", "signal 11", "still running".
   std::string how_it_ended() const;
 
-  // SIGKILL to the child and to all it started in its group; closes the pipe.
+  // SIGKILL to the child and to all it started in its group; closes the pipes.
   // Without a child it only reaps those set aside.
   void end();
 
  private:
+  Result<void> spawn(const std::string& program,
+                     const std::vector<std::string>& argv, bool listening);
+
   pid_t pid_ = -1;
   int out_fd_ = -1;
+  int in_fd_ = -1;
   std::vector<pid_t> unreaped_;
 };
 

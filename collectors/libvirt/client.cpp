@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/libvirt/client.h"
 
+#include <thread>
 #include <utility>
 
 #ifdef VCPU_HAVE_LIBVIRT
@@ -11,19 +12,20 @@
 #include <array>
 #include <bit>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
 #include <map>
+#include <mutex>
 #include <numeric>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "collectors/libvirt/backoff.h"
+#include "collectors/libvirt/connection.h"
 #include "collectors/libvirt/domain_xml.h"
-#include "collectors/libvirt/library.h"
 
 namespace vcpu {
 namespace {
@@ -33,8 +35,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kShortestDelay{1000};
 constexpr milliseconds kLongestDelay{15000};
-constexpr int kKeepAliveSeconds = 5;
-constexpr unsigned kKeepAliveMisses = 3;
 constexpr int kMinCpusInMap = 1024;
 constexpr int kXmlsPerRound = 128;
 constexpr std::uint64_t kXmlRounds = 60;  // Until it is asked for again.
@@ -45,95 +45,97 @@ int cpus_in_map() {
   return std::max(kMinCpusInMap, 2 * configured);
 }
 
-std::string state_name(virDomainStatsRecordPtr record) {
+std::optional<unsigned> number(virDomainStatsRecordPtr record,
+                               std::string_view field) {
   for (int i = 0; i < record->nparams; ++i) {
     const virTypedParameter& parameter = record->params[i];
-    if (std::string_view(parameter.field) != "state.state") continue;
-    const auto index = static_cast<unsigned>(parameter.value.i);
-    if (index < kLibvirtStates.size()) return kLibvirtStates[index];
+    if (std::string_view(parameter.field) == field)
+      return static_cast<unsigned>(parameter.value.i);
   }
-  return kLibvirtStates[VIR_DOMAIN_NOSTATE];
+  return std::nullopt;
 }
 
-[[noreturn]] void run_event_loop(decltype(&virEventRunDefaultImpl) run_once) {
-  constexpr milliseconds kAfterFailure{100};
-  while (true) {
-    if (run_once() < 0) std::this_thread::sleep_for(kAfterFailure);
-  }
+void set_state(virDomainStatsRecordPtr record, LibvirtDomain& domain) {
+  const auto state = number(record, "state.state");
+  const bool known = state && *state < kLibvirtStates.size();
+  domain.state = kLibvirtStates[known ? *state : 0U];
+  if (const auto reason = number(record, "state.reason"))
+    domain.state_reason = libvirt_state_reason(domain.state, *reason);
 }
+
+// What the thread of libvirt's events has to say to ours.
+class News {
+ public:
+  void tell() {
+    const std::lock_guard lock(mutex_);
+    there_ = true;
+    told_.notify_one();
+  }
+  void wait_until(Clock::time_point latest) {
+    std::unique_lock lock(mutex_);
+    told_.wait_until(lock, latest, [this] { return there_; });
+    there_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable told_;
+  bool there_ = false;
+};
 
 }  // namespace
 
 class LibvirtClient::Session {
  public:
   Session(std::string uri, std::string library)
-      : uri_(std::move(uri)), library_(std::move(library)) {}
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session() { disconnect(); }
+      : connection_(std::move(uri), std::move(library)) {}
 
   LibvirtFrame ask() {
-    if (connection_ == nullptr && !connect()) return {false, reason_, {}};
+    if (!connection_.is_open() && !connect()) return down();
     auto domains = list();
     if (!domains) {
-      disconnect();
-      return {false, reason_, {}};
+      connection_.close();
+      return down();
     }
     backoff_.reset();
     return {true, {}, *std::move(domains)};
   }
 
+  void wait(Clock::time_point earliest, Clock::time_point latest) {
+    std::this_thread::sleep_until(earliest);
+    news_->wait_until(latest);
+  }
+
  private:
+  struct KnownXml {
+    int id = -1;              // Of this run of the domain.
+    std::uint64_t seen = 0;   // Rounds.
+    std::uint64_t asked = 0;  // 0: never.
+    std::vector<LibvirtCell> cells;
+    LibvirtMetadata metadata;
+  };
+
+  LibvirtFrame down() const { return {false, connection_.reason(), {}}; }
+  const LibvirtLibrary& api() const { return connection_.api(); }
+
   bool connect() {
     if (Clock::now() < next_try_) return false;
-    if (load() && open()) return true;
+    if (connection_.open()) {
+      connection_.watch_domains([news = news_] { news->tell(); });
+      return true;
+    }
     next_try_ = Clock::now() + backoff_.next();
     return false;
   }
 
-  bool load() {
-    if (api_) return true;
-    auto loaded = load_libvirt(library_);
-    if (!loaded) {
-      reason_ = loaded.error().context;
-      return false;
-    }
-    // Otherwise libvirt prints every error to our standard error.
-    loaded->set_error_func(nullptr, [](void*, virErrorPtr) {});
-    // Before any connection is opened, or its keepalive would have no loop.
-    if (loaded->register_event_loop() < 0) {
-      reason_ = loaded->last_error_message();
-      return false;
-    }
-    std::thread(run_event_loop, loaded->run_event_loop).detach();
-    api_ = *loaded;
-    return true;
-  }
-
-  bool open() {
-    connection_ = api_->open_read_only(uri_.c_str());
-    if (connection_ == nullptr) {
-      reason_ = api_->last_error_message();
-      return false;
-    }
-    // A driver inside the library has no peer to keep alive, and says so.
-    api_->set_keep_alive(connection_, kKeepAliveSeconds, kKeepAliveMisses);
-    return true;
-  }
-
-  void disconnect() {
-    if (connection_ != nullptr) api_->close(connection_);
-    connection_ = nullptr;
-  }
-
   std::optional<std::vector<LibvirtDomain>> list() {
     virDomainStatsRecordPtr* records = nullptr;
-    const int count =
-        api_->all_domain_stats(connection_, VIR_DOMAIN_STATS_STATE, &records,
-                               VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
-                                   VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    const int count = api().all_domain_stats(
+        connection_.get(), VIR_DOMAIN_STATS_STATE, &records,
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
+            VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (count < 0) {
-      reason_ = api_->last_error_message();
+      connection_.note_failure();
       return std::nullopt;
     }
     std::vector<LibvirtDomain> domains;
@@ -143,29 +145,26 @@ class LibvirtClient::Session {
         domains.push_back(*std::move(domain));
       }
     }
-    api_->free_stats(records);
-    if (api_->is_alive(connection_) == 0) {
-      reason_ = "the connection to libvirt was lost";
-      return std::nullopt;
-    }
+    api().free_stats(records);
+    if (!connection_.alive()) return std::nullopt;
     return domains;
   }
 
   std::optional<LibvirtDomain> describe(virDomainStatsRecordPtr record) {
     std::array<char, VIR_UUID_STRING_BUFLEN> uuid{};
-    const char* const name = api_->name(record->dom);
-    if (name == nullptr || api_->uuid(record->dom, uuid.data()) < 0) return {};
+    const char* const name = api().name(record->dom);
+    if (name == nullptr || api().uuid(record->dom, uuid.data()) < 0) return {};
     LibvirtDomain domain;
     domain.uuid = uuid.data();
     domain.name = name;
-    domain.state = state_name(record);
+    set_state(record, domain);
     domain.vcpus_current = vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE);
     domain.vcpus_maximum =
         vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
     domain.pinned_cpus =
         pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
     set_memory(record->dom, domain);
-    domain.cells = cells(record->dom, domain.uuid);
+    set_from_xml(record->dom, domain);
     return domain;
   }
 
@@ -174,39 +173,46 @@ class LibvirtClient::Session {
   void set_memory(virDomainPtr domain, LibvirtDomain& described) {
     constexpr std::uint64_t kBytesPerKib = 1024;
     virDomainInfo info{};
-    if (api_->info(domain, &info) < 0) return;
+    if (api().info(domain, &info) < 0) return;
     described.memory_max_bytes = info.maxMem * kBytesPerKib;
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
 
   void begin_round() {
     std::erase_if(
-        cells_, [&](const auto& known) { return known.second.seen < round_; });
+        xmls_, [&](const auto& known) { return known.second.seen < round_; });
     ++round_;
     xmls_left_ = kXmlsPerRound;
   }
 
-  // From the XML, which is long, so it is not asked for each time.
-  std::vector<LibvirtCell> cells(virDomainPtr domain, const std::string& uuid) {
-    auto& known = cells_[uuid];
+  // What only the XML says, which is long, so it is not asked for each time.
+  void set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
+    auto& known = xmls_[described.uuid];
     known.seen = round_;
-    const auto id = static_cast<int>(api_->id(domain));
+    const auto id = static_cast<int>(api().id(domain));
     const bool same = known.asked != 0 && known.id == id;
-    if (same && round_ < known.asked + kXmlRounds) return known.cells;
-    if (!same) known = {id, round_, 0, {}};
-    if (xmls_left_ == 0) return known.cells;
+    if (!same) known = {id, round_, 0, {}, {}};
+    if ((!same || round_ >= known.asked + kXmlRounds) && xmls_left_ > 0)
+      ask_xml(domain, known);
+    described.cells = known.cells;
+    described.metadata = known.metadata;
+  }
+
+  void ask_xml(virDomainPtr domain, KnownXml& known) {
     --xmls_left_;
     known.asked = round_;
     known.cells.clear();
-    if (char* const xml = api_->xml(domain, 0); xml != nullptr) {
-      if (auto parsed = parse_numa_cells(xml)) known.cells = *std::move(parsed);
-      std::free(xml);
-    }
-    return known.cells;
+    known.metadata.clear();
+    char* const xml = api().xml(domain, 0);
+    if (xml == nullptr) return;
+    if (auto cells = parse_numa_cells(xml)) known.cells = *std::move(cells);
+    if (auto metadata = parse_metadata(xml))
+      known.metadata = *std::move(metadata);
+    std::free(xml);
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
-    const int count = api_->vcpus(domain, flags);
+    const int count = api().vcpus(domain, flags);
     if (count < 0) return std::nullopt;
     return count;
   }
@@ -216,7 +222,7 @@ class LibvirtClient::Session {
     const int map_bytes = VIR_CPU_MAPLEN(cpus_in_map());
     std::vector<unsigned char> maps(static_cast<std::size_t>(vcpus) *
                                     static_cast<std::size_t>(map_bytes));
-    const int filled = api_->vcpu_pins(domain, vcpus, maps.data(), map_bytes,
+    const int filled = api().vcpu_pins(domain, vcpus, maps.data(), map_bytes,
                                        VIR_DOMAIN_AFFECT_LIVE);
     std::vector<int> counts;
     for (int i = 0; i < std::min(filled, vcpus); ++i) {
@@ -229,21 +235,11 @@ class LibvirtClient::Session {
     return counts;
   }
 
-  struct KnownCells {
-    int id = -1;              // Of this run of the domain.
-    std::uint64_t seen = 0;   // Rounds.
-    std::uint64_t asked = 0;  // 0: never.
-    std::vector<LibvirtCell> cells;
-  };
-
-  std::string uri_;
-  std::string library_;
-  std::optional<LibvirtLibrary> api_;
-  virConnectPtr connection_ = nullptr;
-  std::map<std::string, KnownCells> cells_;  // By uuid.
+  const std::shared_ptr<News> news_ = std::make_shared<News>();
+  LibvirtConnection connection_;
+  std::map<std::string, KnownXml> xmls_;  // By uuid.
   std::uint64_t round_ = 0;
   int xmls_left_ = 0;
-  std::string reason_;
   Clock::time_point next_try_;
   Backoff backoff_{kShortestDelay, kLongestDelay,
                    static_cast<std::uint32_t>(::getpid())};
@@ -259,6 +255,10 @@ class LibvirtClient::Session {
  public:
   Session(std::string /*uri*/, std::string /*library*/) {}
   LibvirtFrame ask() { return {false, "built without libvirt", {}}; }
+  void wait(LibvirtClient::Clock::time_point /*earliest*/,
+            LibvirtClient::Clock::time_point latest) {
+    std::this_thread::sleep_until(latest);
+  }
 };
 
 }  // namespace vcpu
@@ -273,5 +273,9 @@ LibvirtClient::LibvirtClient(std::string uri, std::string library)
 LibvirtClient::~LibvirtClient() = default;
 
 LibvirtFrame LibvirtClient::ask() { return session_->ask(); }
+
+void LibvirtClient::wait(Clock::time_point earliest, Clock::time_point latest) {
+  session_->wait(earliest, latest);
+}
 
 }  // namespace vcpu

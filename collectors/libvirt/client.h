@@ -7,11 +7,13 @@
 // each domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
 // virDomainGetInfo once; of domains that are new, and of each one every 60
 // questions, virDomainGetXMLDesc as well, for at most 128 domains per question.
+// Once per connection virConnectDomainEventRegisterAny (lifecycle).
 // None of them asks a QEMU. Still each may block for ever (a stopped daemon):
 // whoever calls must be someone that can be killed. One thread; one client per
 // process, as libvirt's event loop is the process's.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -30,6 +32,11 @@ class LibvirtClient {
   // back-off of 1 to 15 s allows; in between it repeats the last reason. What
   // one domain does not tell is empty in that domain, and only there.
   LibvirtFrame ask();
+
+  // Until `latest`, or libvirt has told since the last call that a domain has
+  // begun, ended, or changed its state, though not before `earliest`.
+  using Clock = std::chrono::steady_clock;
+  void wait(Clock::time_point earliest, Clock::time_point latest);
 
  private:
   class Session;

@@ -77,18 +77,65 @@ bool has_document_type(const pugi::xml_document& document) {
   });
 }
 
+// The <domain>; empty where the text is none, or not safe to look into.
+pugi::xml_node load(std::string_view xml, pugi::xml_document& document) {
+  if (xml.size() > kMaxDomainXmlBytes) return {};
+  const auto parsed =
+      document.load_buffer(xml.data(), xml.size(),
+                           pugi::parse_minimal | pugi::parse_escapes |
+                               pugi::parse_doctype | pugi::parse_trim_pcdata,
+                           pugi::encoding_utf8);
+  if (!parsed || has_document_type(document)) return {};
+  return document.child("domain");
+}
+
+std::string_view local_name(pugi::xml_node node) {
+  const std::string_view name = node.name();
+  return name.substr(name.find(':') + 1);
+}
+
+std::string_view namespace_of(pugi::xml_node node) {
+  const std::string_view name = node.name();
+  const auto colon = name.find(':');
+  const auto wanted = colon == std::string_view::npos
+                          ? std::string("xmlns")
+                          : "xmlns:" + std::string(name.substr(0, colon));
+  for (; node; node = node.parent())
+    if (const auto found = node.attribute(wanted.c_str())) return found.value();
+  return {};
+}
+
+void add_metadata(const std::string& key, std::string_view value,
+                  LibvirtMetadata& metadata) {
+  if (value.empty() || metadata.size() == kMaxMetadata) return;
+  if (key.size() > kMaxMetadataKey || value.size() > kMaxMetadataValue) return;
+  metadata.emplace_back(key, value);
+}
+
+// `path` is of this very element.
+void read_metadata(pugi::xml_node element, const std::string& path, int depth,
+                   LibvirtMetadata& metadata) {
+  if (depth > kMaxMetadataDepth || path.size() > kMaxMetadataKey) return;
+  for (const auto attribute : element.attributes()) {
+    const std::string_view name = attribute.name();
+    if (name == "xmlns" || name.starts_with("xmlns:")) continue;
+    add_metadata(path + "@" + std::string(name), attribute.value(), metadata);
+  }
+  add_metadata(path, element.child_value(), metadata);
+  for (const auto child : element.children()) {
+    if (metadata.size() == kMaxMetadata) return;
+    if (child.type() == pugi::node_element)
+      read_metadata(child, path + "/" + std::string(local_name(child)),
+                    depth + 1, metadata);
+  }
+}
+
 }  // namespace
 
 Result<std::vector<LibvirtCell>> parse_numa_cells(std::string_view xml) {
-  if (xml.size() > kMaxDomainXmlBytes) return malformed("domain XML, too long");
   pugi::xml_document document;
-  const auto parsed = document.load_buffer(
-      xml.data(), xml.size(),
-      pugi::parse_minimal | pugi::parse_escapes | pugi::parse_doctype,
-      pugi::encoding_utf8);
-  const auto domain = document.child("domain");
-  if (!parsed || has_document_type(document) || !domain)
-    return malformed("domain XML");
+  const auto domain = load(xml, document);
+  if (!domain) return malformed("domain XML");
   Cells cells;
   if (!read_cells(domain.child("cpu").child("numa"), cells) ||
       !read_binding(domain.child("numatune"), cells))
@@ -96,6 +143,22 @@ Result<std::vector<LibvirtCell>> parse_numa_cells(std::string_view xml) {
   std::vector<LibvirtCell> in_order;
   for (auto& [id, cell] : cells) in_order.push_back(std::move(cell));
   return in_order;
+}
+
+Result<LibvirtMetadata> parse_metadata(std::string_view xml) {
+  pugi::xml_document document;
+  const auto domain = load(xml, document);
+  if (!domain) return malformed("domain XML");
+  LibvirtMetadata metadata;
+  add_metadata("title", domain.child_value("title"), metadata);
+  for (const auto element : domain.child("metadata").children()) {
+    if (element.type() != pugi::node_element) continue;
+    read_metadata(element,
+                  "{" + std::string(namespace_of(element)) + "}" +
+                      std::string(local_name(element)),
+                  1, metadata);
+  }
+  return metadata;
 }
 
 }  // namespace vcpu

@@ -58,6 +58,11 @@ Result<LibvirtLibrary> load_libvirt(const std::string& file) {
   symbols.find("virDomainGetVcpuPinInfo", api.vcpu_pins);
   symbols.find("virDomainGetID", api.id);
   symbols.find("virDomainGetXMLDesc", api.xml);
+  symbols.find("virDomainLookupByUUIDString", api.lookup);
+  symbols.find("virDomainFree", api.free_domain);
+  symbols.find("virDomainListGetStats", api.domain_stats);
+  symbols.find("virGetLastErrorCode", api.last_error_code);
+  symbols.find("virConnectDomainEventRegisterAny", api.register_event);
   if (!symbols.missing().empty()) {
     return unusable(file + " is too old: it has no " + symbols.missing());
   }

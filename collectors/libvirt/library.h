@@ -35,6 +35,11 @@ struct LibvirtLibrary {
   decltype(&virDomainGetVcpuPinInfo) vcpu_pins = nullptr;
   decltype(&virDomainGetID) id = nullptr;
   decltype(&virDomainGetXMLDesc) xml = nullptr;
+  decltype(&virDomainLookupByUUIDString) lookup = nullptr;
+  decltype(&virDomainFree) free_domain = nullptr;
+  decltype(&virDomainListGetStats) domain_stats = nullptr;
+  decltype(&virGetLastErrorCode) last_error_code = nullptr;
+  decltype(&virConnectDomainEventRegisterAny) register_event = nullptr;
 };
 
 // The error's context alone is a sentence for a person.

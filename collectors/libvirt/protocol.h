@@ -2,7 +2,7 @@
 //
 // The language between the libvirt child and its parent: one frame per period.
 //
-// A frame is "VLF1", the length of its body, and the body; all numbers are
+// A frame is "VLF2", the length of its body, and the body; all numbers are
 // little-endian and 32 bits wide unless said otherwise, and a text is its
 // length followed by its bytes:
 //
@@ -12,7 +12,9 @@
 //   memory_max_bytes, memory_balloon_bytes (64 bits; all ones: not known),
 //   number of pinnings, the pinnings,
 //   number of guest NUMA cells, then for each
-//     number of vCPUs, the vCPUs, number of host nodes, the nodes
+//     number of vCPUs, the vCPUs, number of host nodes, the nodes,
+//   reason of the state (text), number of metadata, then for each
+//     key (text), value (text)
 //
 // Pure: no descriptor, no clock. The decoder trusts nothing: whatever the
 // bytes, the outcome is frames or an Error, and memory stays below
@@ -27,6 +29,7 @@
 
 #include "collectors/base/result.h"
 #include "collectors/libvirt/view.h"
+#include "collectors/libvirt/wire.h"
 
 namespace vcpu {
 
@@ -36,14 +39,13 @@ struct LibvirtFrame {
   std::vector<LibvirtDomain> domains;  // Active ones; none where up is false.
 };
 
-inline constexpr std::size_t kMaxFrameBytes = std::size_t{16} << 20;
-inline constexpr std::size_t kMaxFrameText = std::size_t{64} << 10;
 inline constexpr std::uint32_t kMaxFrameDomains = 16384;
 inline constexpr std::uint32_t kMaxFrameVcpus = 16384;  // libvirt's own limit.
 inline constexpr std::uint32_t kMaxFrameCpus = 1U << 20;
 inline constexpr std::uint64_t kMaxFrameMemory = std::uint64_t{1} << 56;
 inline constexpr std::uint32_t kMaxFrameNodes = 1024;  // Linux's own limit; of
                                                        // guest cells as well.
+inline constexpr std::uint32_t kMaxFrameMetadata = 64;
 
 // Always something the decoder accepts: texts are cut at kMaxFrameText, a count
 // out of range becomes "not known", and domains beyond what a frame may hold,
@@ -53,13 +55,15 @@ std::string encode(const LibvirtFrame& frame);
 // Bytes in, as they come; whole frames out. Not thread-safe.
 class LibvirtFrameDecoder {
  public:
+  LibvirtFrameDecoder();
+
   // The frames that `bytes` completes, oldest first. After an Error (bytes that
   // are no frame) the decoder must not be fed again: where the next frame
   // would begin is not known.
   Result<std::vector<LibvirtFrame>> feed(std::string_view bytes);
 
  private:
-  std::string pending_;
+  Unframer bodies_;
 };
 
 }  // namespace vcpu

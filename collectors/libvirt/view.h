@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vcpu {
@@ -18,6 +20,9 @@ struct LibvirtCell {
   std::vector<int> nodes;  // Host nodes that its memory is bound to; empty: it
                            // is not.
 };
+
+// Keys and values, as domain_xml.h has them. Raw: not label-safe.
+using LibvirtMetadata = std::vector<std::pair<std::string, std::string>>;
 
 struct LibvirtDomain {
   std::string uuid;   // Canonical: 36 characters, lower case.
@@ -31,12 +36,20 @@ struct LibvirtDomain {
   std::optional<std::uint64_t> memory_balloon_bytes = {};  // What the balloon
                                                            // leaves of it.
   std::vector<LibvirtCell> cells = {};  // Empty: none, or not known.
+  std::string state_reason = {};  // Why it is in that state, by the names of
+                                  // libvirt's enumerators; empty: not known.
+  LibvirtMetadata metadata = {};
 };
 
 // The states of virDomainState, by the names of its enumerators.
 inline constexpr std::array<const char*, 8> kLibvirtStates{
     "nostate",  "running", "blocked", "paused",
     "shutdown", "shutoff", "crashed", "pmsuspended"};
+
+// Why a domain is in a state, by the number that libvirt gives for it
+// (virDomainRunningReason and its like); empty where libvirt has no such.
+std::string_view libvirt_state_reason(std::string_view state,
+                                      std::uint32_t reason);
 
 struct LibvirtView {
   bool expected = false;  // A libvirt is, or was, on this host.

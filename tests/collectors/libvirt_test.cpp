@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "collectors/catalog.h"
+#include "tests/support/fake_monitor.h"
 #include "tests/support/literal_snapshot.h"
 #include "tests/support/text_of.h"
 
@@ -64,6 +65,33 @@ TEST(Libvirt, SaysStateCountsAndPinsOfAVmItKnows) {
                     }));
   // Not of vCPU 1, which is not plugged in.
   EXPECT_EQ(said.size(), 8U + 2U + 1U);
+}
+
+TEST(Libvirt, SaysWhyAVmIsInItsState) {
+  LibvirtDomain domain{"u-1", "web", "paused", {}, {}, {}};
+  domain.state_reason = "ioerror";
+  Vm vm = vm_of("web", {});
+  vm.libvirt = &domain;
+  EXPECT_THAT(
+      samples_of(collect({}, {vm})),
+      Contains(
+          R"(vcpu_domain_state_reason_info{domain="web",state="paused",reason="ioerror"} 1)"));
+}
+
+TEST(Libvirt, SaysHowOldTheMonitorsFiguresAre) {
+  const auto monitor = std::make_shared<FakeMonitor>();
+  Vm vm = vm_of("web", {});
+  vm.pid = 7;
+  monitor->told[7] = {};
+  monitor->asked = {{vm.id(), "web", "u-1"}};
+  CollectorOptions options;
+  options.monitor = monitor;
+  Families families;
+  ASSERT_TRUE(make_libvirt(options)->collect(snapshot_of({vm}), families));
+  EXPECT_THAT(
+      samples_of(families),
+      ElementsAre(R"(vcpu_libvirt_monitor_age_seconds{domain="web"} 4.5)"));
+  EXPECT_THAT(monitor->groups, IsEmpty());
 }
 
 TEST(Libvirt, LeavesOutWhatItCouldNotLearn) {

@@ -54,7 +54,9 @@ std::string shown(const Config& c) {
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
   out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits;
-  out << c.numa.maps << '\n';
+  out << c.numa.maps << c.block.paths << '\n';
+  for (const auto& own : c.metadata.labels)
+    out << own.label << '=' << own.key << ' ';
   for (const auto& event : c.perf.events) out << event << ' ';
   out << c.perf.max_descriptors << ' ' << c.perf.window.count() << ' ';
   out << c.perf.budget.count() << '\n';
@@ -83,6 +85,8 @@ Config nothing_default() {
             std::chrono::minutes(1),
             std::chrono::milliseconds(50)};
   c.numa.maps = true;
+  c.block.paths = true;
+  c.metadata.labels = {{"team", "{http://a.b/c}vm/team"}};
   c.max_series = 5;
   c.user = "someone";
   return c;
@@ -108,6 +112,8 @@ perf:
   window: 1m
   budget: 50ms
 numa: {maps: true}
+block: {paths: true}
+metadata: {labels: ["team={http://a.b/c}vm/team"]}
 limit: {series: 5}
 user: someone
 )";
@@ -163,6 +169,27 @@ TEST(Config, ExampleNamesEveryFlag) {
   for (const Setting& setting : settings()) {
     EXPECT_THAT(example, HasSubstr("# --" + std::string(setting.flag)));
   }
+}
+
+TEST(Config, OwnLabelsOfMetadataAreCheckedAndCapped) {
+  const auto refusal = [](const std::string& labels) {
+    const auto parsed =
+        parse_config("metadata: {labels: [" + labels + "]}", "f.yml", {}, {});
+    const auto* const error = std::get_if<ConfigError>(&parsed);
+    return error == nullptr ? "" : error->message;
+  };
+  EXPECT_EQ(refusal("'a_1=k', 'b=title'"), "");
+  for (const char* bad : {"a", "a=", "=k", "A=k", "1a=k", "a-b=k"})
+    EXPECT_THAT(refusal(std::string("'") + bad + "'"),
+                HasSubstr("is no label of metadata"));
+  for (const char* taken : {"domain", "namespace", "title", "openstack_x"})
+    EXPECT_THAT(refusal(std::string("'") + taken + "=k'"),
+                HasSubstr("meaning of its own"));
+  EXPECT_THAT(refusal("'a=k', 'a=l'"), HasSubstr("there twice"));
+  std::string many;
+  for (int i = 0; i < 17; ++i)
+    many += (i == 0 ? "'a" : ", 'a") + std::to_string(i) + "=k'";
+  EXPECT_THAT(refusal(many), HasSubstr("more than 16"));
 }
 
 TEST(Config, CollectorsAreSwitchedOneByOne) {

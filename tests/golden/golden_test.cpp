@@ -17,6 +17,7 @@
 #include "exporter/exposition/prometheus_cpp.h"
 #include "exporter/page.h"
 #include "exporter/scrape_service.h"
+#include "tests/support/fake_monitor.h"
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
 #include "tests/support/machines.h"
@@ -217,10 +218,47 @@ LibvirtView libvirt_view() {
   LibvirtView view;
   view.expected = view.up = true;
   view.age_seconds = 1.5;
-  view.domains = {
-      {kWeb, "web", "running", 2, 4, {8, 1}, 4ULL << 30U, 3ULL << 30U},
-      {kTwin, "twin", "paused", 1, 1, {8}}};
+  view.domains = {{kWeb,
+                   "web",
+                   "running",
+                   2,
+                   4,
+                   {8, 1},
+                   4ULL << 30U,
+                   3ULL << 30U,
+                   {},
+                   "booted",
+                   {{"title", "Web shop"}}},
+                  {kTwin, "twin", "paused", 1, 1, {8}}};
   return view;
+}
+
+// What the QEMU of "web" says of its disk, its I/O thread and its vCPU 0.
+std::shared_ptr<MonitorSource> monitor_of_web() {
+  auto monitor = std::make_shared<FakeMonitor>();
+  auto& web = monitor->told[1000];
+  web.devices = {{"vda",
+                  "/images/web.img",
+                  {2000, 8192000, 4'500'000'000},
+                  {100, 409600, 250'000'000},
+                  {7, {}, 70'000'000}}};
+  web.iothreads = {{1, 32768}};
+  web.kvm = kvm_stats({{KvmStat::kExits, 1000},
+                       {KvmStat::kHaltExits, 400},
+                       {KvmStat::kIoExits, 100},
+                       {KvmStat::kMmioExits, 50},
+                       {KvmStat::kIrqExits, 200},
+                       {KvmStat::kIrqWindowExits, 10},
+                       {KvmStat::kNmiWindowExits, 0},
+                       {KvmStat::kHypercalls, 3},
+                       {KvmStat::kPreemptionReported, 30},
+                       {KvmStat::kPreemptionOther, 4},
+                       {KvmStat::kDirectedYieldAttempted, 9},
+                       {KvmStat::kDirectedYieldSuccessful, 2}});
+  web.vcpus[0] = kvm_stats({{KvmStat::kHaltWaitNs, 30'000'000'000},
+                            {KvmStat::kHaltPollSuccessNs, 250'000'000},
+                            {KvmStat::kHaltPollFailNs, 500'000'000}});
+  return monitor;
 }
 
 // One run over all collectors, as ScrapeService puts it together.
@@ -231,10 +269,13 @@ class GoldenHost {
     auto inventory = std::make_shared<Inventory>(inventory_on(
         tree_.roots(), std::make_shared<const LibvirtView>(libvirt_view())));
     std::vector<std::unique_ptr<Collector>> collectors;
+    const auto monitor = monitor_of_web();
     std::set<std::string> wanted;
     std::vector<std::string> expected{Scrape::kInventory};
     for (const CatalogEntry& entry : catalog()) {
-      collectors.push_back(entry.make({.roots = tree_.roots()}));
+      collectors.push_back(entry.make({.roots = tree_.roots(),
+                                       .block = {.paths = true},
+                                       .monitor = monitor}));
       wanted.emplace(entry.name);
       expected.emplace_back(entry.name);
     }

@@ -111,6 +111,7 @@ TEST(Qemu, IsKnownAsKubevirtStartsIt) {
       " -smbios type=1,manufacturer=KubeVirt,product=None,uuid=" + kUuid +
       ",family=KubeVirt -no-user-config -nodefaults -rtc base=utc");
   EXPECT_EQ(vm.name, "default_testvm");
+  EXPECT_TRUE(vm.kubevirt);
   EXPECT_EQ(vm.uuid, kUuid);
   EXPECT_EQ(vm.accel, "kvm");
   EXPECT_EQ(vm.machine, "pc-q35-rhel9.2.0");
@@ -133,6 +134,8 @@ TEST(Qemu, IsKnownAsProxmoxStartsIt) {
       "-no-hpet -cpu kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt -m 4096 "
       "-machine type=pc-q35-7.2+pve0");
   EXPECT_EQ(vm.name, "win10");
+  EXPECT_EQ(vm.proxmox_vmid, "100");
+  EXPECT_FALSE(vm.kubevirt);
   EXPECT_EQ(vm.uuid, kUuid);
   EXPECT_EQ(vm.accel, "kvm");
   EXPECT_EQ(vm.machine, "pc-q35-7.2+pve0");

@@ -184,7 +184,7 @@ TEST_F(LibvirtCacheTest, EveryFrameExtendsTheDeadline) {
 
 TEST_F(LibvirtCacheTest, DrippingBytesBuyNoTime) {
   options_.deadline = milliseconds(100);
-  write("head", std::string("VLF1\0\0\xff\0", 8));
+  write("head", std::string("VLF2\0\0\xff\0", 8));
   start("cat \"$0/head\" >&3; while :; do printf x >&3; done");
   ASSERT_TRUE(restarts(1));
   EXPECT_TRUE(reason_becomes("no answer for 100 ms"));

@@ -47,6 +47,27 @@ TEST(ChildProcess, WritesToUs) {
   EXPECT_EQ(everything(child), "hello\n");
 }
 
+TEST(ChildProcess, IsToldThroughAPipeOfItsOwn) {
+  ChildProcess child;
+  ASSERT_TRUE(child.spawn_listening(
+      "/bin/sh", {"sh", "-c", "head -c 5 <&4 >&3; cat <&4 >&3"}));
+  EXPECT_TRUE(child.tell("hello"));
+  std::array<char, 5> heard{};
+  EXPECT_EQ(::read(child.out_fd(), heard.data(), heard.size()), 5);
+  EXPECT_EQ(std::string(heard.data(), heard.size()), "hello");
+}
+
+// Nothing waits for a child, not even who tells it something.
+TEST(ChildProcess, ThatDoesNotListenIsNotWaitedFor) {
+  ChildProcess child;
+  ASSERT_TRUE(child.spawn_listening("/bin/sh", {"sh", "-c", "sleep 1000"}));
+  const std::string page(4096, 'x');
+  int taken = 0;
+  while (taken < 1000 && child.tell(page)) ++taken;
+  EXPECT_GT(taken, 0);
+  EXPECT_LT(taken, 1000);
+}
+
 TEST(ChildProcess, HasNeitherOurInputNorOurOutput) {
   ChildProcess child;
   ASSERT_TRUE(

@@ -16,11 +16,14 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "collectors/libvirt/child_process.h"
 #include "collectors/libvirt/client.h"
+#include "collectors/libvirt/monitor_protocol.h"
 #include "collectors/libvirt/protocol.h"
 
 namespace vcpu {
@@ -135,6 +138,21 @@ TEST(LibvirtChildArgv, NothingElseMakesAChild) {
   EXPECT_FALSE(parse_libvirt_child(1, alone.data()));
 }
 
+TEST(MonitorChildArgv, IsParsedBack) {
+  const auto words = monitor_child_argv({4, 3, "qemu:///system"});
+  EXPECT_EQ(words, (std::vector<std::string>{"vcpu_exporter",
+                                             "--internal.libvirt-monitor=4,3",
+                                             "--libvirt.uri=qemu:///system"}));
+  const std::array<const char*, 3> argv{words[0].c_str(), words[1].c_str(),
+                                        words[2].c_str()};
+  const auto child = parse_monitor_child(3, argv.data());
+  ASSERT_TRUE(child);
+  EXPECT_EQ(child->in_fd, 4);
+  EXPECT_EQ(child->out_fd, 3);
+  EXPECT_EQ(child->uri, "qemu:///system");
+  EXPECT_FALSE(parse_libvirt_child(3, argv.data()));
+}
+
 // The driver inside the library: a real connection without a daemon.
 TEST(LibvirtChild, TellsWhatLibvirtSays) {
   RunningChild child("test:///default");
@@ -148,6 +166,7 @@ TEST(LibvirtChild, TellsWhatLibvirtSays) {
     EXPECT_EQ(domain.uuid, "6695eb01-f6a4-8304-79aa-97f2502e193f");
     EXPECT_EQ(domain.name, "test");
     EXPECT_EQ(domain.state, "running");
+    EXPECT_EQ(domain.state_reason, "unknown");
     EXPECT_EQ(domain.vcpus_current, 2);
     EXPECT_EQ(domain.vcpus_maximum, 2);
     ASSERT_EQ(domain.pinned_cpus.size(), 2U);
@@ -181,6 +200,8 @@ class DriverFile {
 
 TEST(LibvirtChild, TellsGuestCellsAndTheirNodes) {
   const DriverFile file(
+      "<title>Cells</title><metadata><a:app "
+      "xmlns:a='http://a.b'>x</a:app></metadata>"
       "<numatune><memory mode='strict' nodeset='0-1'/>"
       "<memnode cellid='1' mode='strict' nodeset='1'/></numatune>"
       "<cpu><numa><cell id='0' cpus='0-2' memory='524288'/>"
@@ -192,6 +213,8 @@ TEST(LibvirtChild, TellsGuestCellsAndTheirNodes) {
   for (const LibvirtFrame& frame : frames) {
     ASSERT_TRUE(frame.up) << frame.reason;
     ASSERT_EQ(frame.domains.size(), 1U);
+    EXPECT_EQ(frame.domains.front().metadata,
+              (LibvirtMetadata{{"title", "Cells"}, {"{http://a.b}app", "x"}}));
     const auto& cells = frame.domains.front().cells;
     ASSERT_EQ(cells.size(), 2U);
     EXPECT_EQ(cells[0].vcpus, (std::vector<int>{0, 1, 2}));
@@ -230,6 +253,103 @@ TEST(LibvirtChild, SaysThatTheLibraryIsNotLibvirt) {
   if (frame.reason == "built without libvirt") GTEST_SKIP() << frame.reason;
   EXPECT_EQ(frame.reason.rfind("libc.so.6 is too old: it has no vir", 0), 0U)
       << frame.reason;
+}
+
+// The monitor child of `uri`, and what it says.
+class AskedChild {
+ public:
+  explicit AskedChild(const std::string& uri) {
+    const auto program = std::string(VCPU_BINARY_DIR) + "/vcpu_exporter";
+    EXPECT_TRUE(child_.spawn_listening(
+        program, monitor_child_argv({kChildInFd, kChildOutFd, uri})));
+  }
+
+  std::optional<MonitorFrame> next() {
+    std::array<char, 4096> chunk{};
+    pollfd in{child_.out_fd(), POLLIN, 0};
+    while (::poll(&in, 1, 30000) == 1) {
+      const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
+      if (n <= 0) break;
+      auto frames = decoder_.feed({chunk.data(), static_cast<std::size_t>(n)});
+      if (!frames) break;
+      if (!frames->empty()) return frames->front();
+    }
+    return std::nullopt;
+  }
+
+  std::optional<MonitorFrame> ask(const std::string& uuid) {
+    EXPECT_TRUE(child_.tell(encode(MonitorRequest{uuid, kAllMonitorGroups})));
+    return next();
+  }
+
+  std::string how_it_ended() const { return child_.how_it_ended(); }
+  pid_t pid() const { return child_.pid(); }
+  bool tell(std::string_view bytes) const { return child_.tell(bytes); }
+
+ private:
+  ChildProcess child_;
+  MonitorFrameDecoder decoder_;
+};
+
+constexpr const char* kTestDomain = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+constexpr const char* kNobody = "00000000-0000-0000-0000-0000000000ff";
+
+TEST(MonitorChild, SaysThatItIsConnectedAndAnswers) {
+  AskedChild child("test:///default");
+  const auto hello = child.next();
+  ASSERT_TRUE(hello);
+  if (no_library(hello->reason)) GTEST_SKIP() << hello->reason;
+  EXPECT_EQ(hello->outcome, MonitorOutcome::kConnected) << hello->reason;
+  for (int i = 0; i < 3; ++i) {
+    const auto told = child.ask(kTestDomain);
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->outcome, MonitorOutcome::kTold) << told->reason;
+    const auto gone = child.ask(kNobody);
+    ASSERT_TRUE(gone);
+    EXPECT_EQ(gone->outcome, MonitorOutcome::kGone) << gone->reason;
+  }
+}
+
+TEST(MonitorChild, SaysWhyItIsNotConnectedAndEnds) {
+  AskedChild child("qemu:///system?socket=/nowhere/libvirt-sock-ro");
+  const auto frame = child.next();
+  ASSERT_TRUE(frame);
+  if (no_library(frame->reason)) GTEST_SKIP() << frame->reason;
+  EXPECT_EQ(frame->outcome, MonitorOutcome::kNoLibvirt);
+  EXPECT_NE(frame->reason.find("/nowhere/libvirt-sock-ro"), std::string::npos);
+  EXPECT_FALSE(child.next());
+  EXPECT_EQ(child.how_it_ended(), "exit status 0");
+}
+
+TEST(MonitorChild, EndsOfARequestThatIsNone) {
+  AskedChild child("test:///default");
+  ASSERT_TRUE(child.next());
+  child.tell("who are you?");
+  EXPECT_FALSE(child.next());
+}
+
+std::size_t resident_kib(const std::string& proc) {
+  std::ifstream file(proc + "/status");
+  const std::string status(std::istreambuf_iterator<char>(file), {});
+  return std::stoul(status.substr(status.find("VmRSS:") + 6));
+}
+
+TEST(MonitorChild, DoesNotGrowOverTenThousandAnswers) {
+  AskedChild child("test:///default");
+  const auto hello = child.next();
+  ASSERT_TRUE(hello);
+  if (no_library(hello->reason)) GTEST_SKIP() << hello->reason;
+  const auto proc = "/proc/" + std::to_string(child.pid());
+  const auto ask = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      const auto told = child.ask(i % 2 == 0 ? kTestDomain : kNobody);
+      ASSERT_TRUE(told);
+    }
+  };
+  ask(1000);
+  const auto before = resident_kib(proc);
+  ask(9000);
+  EXPECT_LT(resident_kib(proc), before + 512);
 }
 
 TEST(LibvirtChild, EndsWhenNobodyReads) {

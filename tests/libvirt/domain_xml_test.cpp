@@ -174,5 +174,64 @@ TEST(DomainXml, RandomDamageNeverHurts) {
   }
 }
 
+LibvirtMetadata metadata(const std::string& inside) {
+  const auto parsed = parse_metadata("<domain>" + inside + "</domain>");
+  EXPECT_TRUE(parsed) << inside;
+  return parsed ? *parsed : LibvirtMetadata{};
+}
+
+TEST(DomainXml, HasTitleAndMetadataByNamespaceAndPath) {
+  EXPECT_THAT(
+      metadata(
+          "<title>Web &amp; shop</title><metadata>"
+          "<n:instance xmlns:n='http://nova/1.1'><n:name> web </n:name>"
+          "<n:flavor name='m1'><n:memory>2048</n:memory></n:flavor>"
+          "<n:owner><n:user uuid='f6a2'>ann</n:user></n:owner></n:instance>"
+          "<app xmlns='http://a.b'><k/><k>v</k></app><bare>b</bare>"
+          "</metadata>"),
+      ElementsAre(
+          std::pair("title", "Web & shop"),
+          std::pair("{http://nova/1.1}instance/name", "web"),
+          std::pair("{http://nova/1.1}instance/flavor@name", "m1"),
+          std::pair("{http://nova/1.1}instance/flavor/memory", "2048"),
+          std::pair("{http://nova/1.1}instance/owner/user@uuid", "f6a2"),
+          std::pair("{http://nova/1.1}instance/owner/user", "ann"),
+          std::pair("{http://a.b}app/k", "v"), std::pair("{}bare", "b")));
+}
+
+TEST(DomainXml, MetadataAreCapped) {
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "<k>v</k>";
+  EXPECT_EQ(metadata("<metadata>" + many + "</metadata>").size(), kMaxMetadata);
+  EXPECT_THAT(metadata("<title>" + std::string(1025, 't') + "</title>"),
+              IsEmpty());
+  EXPECT_EQ(metadata("<title>" + std::string(1024, 't') + "</title>").size(),
+            1U);
+  std::string deep = "x";
+  for (int i = 0; i < 100000; ++i) deep = "<d>" + deep + "</d>";
+  EXPECT_THAT(metadata("<metadata>" + deep + "</metadata>"), IsEmpty());
+  const std::string name(300, 'n');
+  EXPECT_THAT(metadata("<metadata><" + name + ">v</" + name + "></metadata>"),
+              IsEmpty());
+}
+
+TEST(DomainXml, MetadataOfADocumentWithEntitiesAreRefused) {
+  EXPECT_FALSE(
+      parse_metadata("<!DOCTYPE d [<!ENTITY a 'b'>]><domain><title>"
+                     "&a;</title></domain>"));
+  EXPECT_FALSE(parse_metadata("<domain><title>"));
+  EXPECT_FALSE(parse_metadata(""));
+}
+
+TEST(LibvirtView, KnowsWhyADomainIsInItsState) {
+  EXPECT_EQ(libvirt_state_reason("running", 1), "booted");
+  EXPECT_EQ(libvirt_state_reason("running", 12), "");
+  EXPECT_EQ(libvirt_state_reason("paused", 5), "ioerror");
+  EXPECT_EQ(libvirt_state_reason("paused", 13), "postcopy_failed");
+  EXPECT_EQ(libvirt_state_reason("crashed", 1), "panicked");
+  EXPECT_EQ(libvirt_state_reason("blocked", 0), "unknown");
+  EXPECT_EQ(libvirt_state_reason("blocked", 1), "");
+}
+
 }  // namespace
 }  // namespace vcpu

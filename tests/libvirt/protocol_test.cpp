@@ -25,6 +25,8 @@ LibvirtFrame two_domains() {
         5'000'000'001},
        {"00000000-0000-0000-0000-0000000000ff", "", "crashed", {}, {}, {}}}};
   frame.domains[0].cells = {{{0, 1}, {1}}, {{2, 3}, {}}};
+  frame.domains[0].state_reason = "unpaused";
+  frame.domains[0].metadata = {{"title", "a \xff"}, {"{n}a/b", ""}};
   return frame;
 }
 
@@ -42,14 +44,14 @@ std::string u64(std::uint64_t value) {
 }
 
 std::string framed(const std::string& body) {
-  return "VLF1" + u32(static_cast<std::uint32_t>(body.size())) + body;
+  return "VLF2" + u32(static_cast<std::uint32_t>(body.size())) + body;
 }
 
 // A body with one domain, whose `tail` begins with the state.
 std::string body_with(const std::string& uuid, const std::string& tail) {
   return std::string(1, '\1') + u32(0) + u32(1) +
          u32(static_cast<std::uint32_t>(uuid.size())) + uuid + u32(1) + "n" +
-         tail;
+         tail + u32(0) + u32(0);  // No reason, no metadata.
 }
 
 bool accepted(const std::string& bytes) {
@@ -84,6 +86,8 @@ TEST(LibvirtProtocol, AFrameSurvivesTheTrip) {
               sent.domains[i].memory_max_bytes);
     EXPECT_EQ(got.domains[i].memory_balloon_bytes,
               sent.domains[i].memory_balloon_bytes);
+    EXPECT_EQ(got.domains[i].state_reason, sent.domains[i].state_reason);
+    EXPECT_EQ(got.domains[i].metadata, sent.domains[i].metadata);
     ASSERT_EQ(got.domains[i].cells.size(), sent.domains[i].cells.size());
     for (std::size_t c = 0; c < sent.domains[i].cells.size(); ++c) {
       EXPECT_EQ(got.domains[i].cells[c].vcpus, sent.domains[i].cells[c].vcpus);
@@ -143,7 +147,7 @@ TEST(LibvirtProtocol, GarbageIsRefused) {
   EXPECT_TRUE(refused("error: failed to connect"));
   EXPECT_TRUE(refused(std::string(8, '\0')));
   EXPECT_TRUE(refused(framed("")));
-  EXPECT_TRUE(refused("VLF2" + encode(two_domains()).substr(4)));
+  EXPECT_TRUE(refused("VLF1" + encode(two_domains()).substr(4)));
   EXPECT_TRUE(refused(framed(std::string(100, '\xff'))));
 }
 
@@ -176,6 +180,19 @@ TEST(LibvirtProtocol, TheNumberOfPinningsHasItsBound) {
   };
   EXPECT_TRUE(accepted(with(kMaxFrameVcpus)));
   EXPECT_TRUE(refused(with(kMaxFrameVcpus + 1)));
+}
+
+TEST(LibvirtProtocol, MetadataHaveTheirBound) {
+  auto frame = two_domains();
+  frame.domains[0].metadata.assign(kMaxFrameMetadata + 1, {"k", "v"});
+  EXPECT_EQ(there_and_back(frame).domains[0].metadata.size(),
+            kMaxFrameMetadata);
+  auto body =
+      encode(LibvirtFrame{true, "", {two_domains().domains[1]}}).substr(8);
+  body.replace(body.size() - 4, 4, u32(kMaxFrameMetadata + 1));
+  for (std::uint32_t i = 0; i <= kMaxFrameMetadata; ++i)
+    body += u32(0) + u32(0);
+  EXPECT_TRUE(refused(framed(body)));
 }
 
 TEST(LibvirtProtocol, CellsHaveTheirBounds) {
@@ -211,8 +228,8 @@ TEST(LibvirtProtocol, CellsThatCannotBeSaidAreNotKnown) {
 }
 
 TEST(LibvirtProtocol, AHugeLengthIsRefusedBeforeTheBodyComes) {
-  EXPECT_TRUE(refused("VLF1" + u32(kMaxFrameBytes + 1)));
-  EXPECT_FALSE(refused("VLF1" + u32(kMaxFrameBytes)));
+  EXPECT_TRUE(refused("VLF2" + u32(kMaxFrameBytes + 1)));
+  EXPECT_FALSE(refused("VLF2" + u32(kMaxFrameBytes)));
 }
 
 TEST(LibvirtProtocol, TextsAreCut) {

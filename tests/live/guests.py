@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import uuid
@@ -106,3 +107,75 @@ class Guest:
                 "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", str(self.vcpus), "-m", "128",
                 "-nodefaults", "-display", "none", "-serial", f"file:{self.serial_log}",
                 "-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.kernel_arguments]
+
+
+# 16-bit code for the first sector of a disk: reads a block of that disk and writes it elsewhere, for ever.
+BUSY_SECTOR = bytes.fromhex(
+    "31c0 8ed8 8816307c"          # ds = 0; remember the drive that the firmware has booted from
+    "be327c 8a16307c b442 cd13"   # again: int 13h, read as the packet at 0x32 says
+    "be427c 8a16307c b80043 cd13"  # int 13h, write as the packet at 0x42 says
+    "ebe7")                       # again
+IDLE_SECTOR = bytes.fromhex("f4 ebfd")  # halt, again
+SECTOR_BYTES = 512
+BLOCK_SECTORS = 8
+
+
+def disk_image(path, code):
+    """A disk of 4 MiB with this code in its first sector."""
+    sector = bytearray(SECTOR_BYTES)
+    sector[:len(code)] = code
+    if code is BUSY_SECTOR:
+        for packet, first_sector in ((0x32, 0), (0x42, 64)):
+            struct.pack_into("<BBHHHQ", sector, packet, 16, 0, BLOCK_SECTORS, 0x8000, 0, first_sector)
+    sector[-2:] = b"\x55\xaa"
+    path.write_bytes(bytes(sector) + bytes(4 * 1024 ** 2 - SECTOR_BYTES))
+    return path
+
+
+class BareGuest:
+    """16 MiB and no operating system: what the first sector of its virtio-scsi disk holds runs for ever."""
+
+    def __init__(self, name, directory, busy=False):
+        self.name = name
+        self.uuid = str(uuid.uuid4())
+        self.vcpus = 1
+        self.image = disk_image(directory / f"{self.uuid}.img", BUSY_SECTOR if busy else IDLE_SECTOR)
+        self.qmp = directory / f"{self.uuid}.qmp"
+        self.serial_log = directory / f"{self.uuid}.log"
+
+    def is_ready(self):
+        return True  # Nobody there to say so.
+
+    def disk_xml(self):
+        return f"""<disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{self.image}'/><target dev='sda' bus='scsi'/>
+      <address type='drive' controller='0' bus='0' target='0' unit='0'/>
+    </disk>"""
+
+    def xml(self, cpus):
+        """Besides libvirt's it has a monitor of ours."""
+        return f"""<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>{escape(self.name)}</name>
+  <uuid>{self.uuid}</uuid>
+  <title>Title of {escape(self.name)}</title>
+  <metadata>
+    <nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>
+      <nova:name>shop</nova:name><nova:flavor name='m1.tiny'/>
+      <nova:owner><nova:project uuid='8f2b'>web</nova:project></nova:owner>
+    </nova:instance>
+  </metadata>
+  <memory unit='MiB'>16</memory>
+  <vcpu cpuset='{cpus}'>1</vcpu>
+  <iothreads>1</iothreads>
+  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+  <devices>
+    <emulator>{QEMU}</emulator>
+    <controller type='scsi' index='0' model='virtio-scsi'/>
+    {self.disk_xml()}
+    <memballoon model='none'/>
+  </devices>
+  <qemu:commandline>
+    <qemu:arg value='-qmp'/><qemu:arg value='unix:{self.qmp},server=on,wait=off'/>
+  </qemu:commandline>
+</domain>
+"""

@@ -46,19 +46,11 @@ class Lab:
         self.prometheus = None
         self.webhook = None
         self.exporter = None
+        self.exporters = 0
         self.address = None
 
     def start(self):
-        self.libvirt = PrivateLibvirt(self.work)
-        self.closers.append(self.libvirt.close)
-        self.libvirt.start()
-
-        # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
-        self.exporter = Daemon("exporter", ["nice", "-n", "-10", self.program, "--web.listen-address=127.0.0.1:0"],
-                               self.work / "exporter.log")
-        self.closers.append(self.exporter.stop)
-        self.exporter.start()
-        self.address = self.exporter.listening_address()
+        self.start_exporter()
 
         self.webhook = monitoring.Webhook()
         self.closers.append(self.webhook.close)
@@ -67,6 +59,26 @@ class Lab:
         self.prometheus = monitoring.Prometheus(self.work, self.address, alertmanager.start())
         self.closers.append(self.prometheus.daemon.stop)
         self.prometheus.start()
+
+    def start_exporter(self):
+        """libvirtd and the exporter, without those who watch it."""
+        self.libvirt = PrivateLibvirt(self.work)
+        self.closers.append(self.libvirt.close)
+        self.libvirt.start()
+
+        self.closers.append(lambda: self.exporter.stop())
+        self.restart_exporter()
+
+    def restart_exporter(self):
+        """One that knows nothing yet, with a log of its own, in place of the one before."""
+        if self.exporter:
+            self.exporter.stop()
+        self.exporters += 1
+        # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
+        self.exporter = Daemon("exporter", ["nice", "-n", "-10", self.program, "--web.listen-address=127.0.0.1:0"],
+                               self.work / f"exporter-{self.exporters}.log")
+        self.exporter.start()
+        self.address = self.exporter.listening_address()
 
     def close(self):
         """In reverse order, each whatever the others did."""

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -70,7 +71,9 @@ class PrivateLibvirt:
         self.work = work
         self.partitions_before = cgroup_partitions()
         mount_private_directories(work)
-        pathlib.Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF, encoding="ascii")
+        self.calls_log = work / "libvirtd-calls.log"
+        calls = f'log_filters = "1:rpc.netserverprogram"\nlog_outputs = "1:file:{self.calls_log}"\n'
+        pathlib.Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF + calls, encoding="ascii")
         pathlib.Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF, encoding="ascii")
         # /run/libvirtd.pid, the default, lies outside the private directories.
         self.daemon = Daemon("libvirtd", [shutil.which("libvirtd"), "--pid-file", "/run/libvirt/libvirtd.pid"],
@@ -98,6 +101,12 @@ class PrivateLibvirt:
         """The pids of the QEMUs this libvirtd started, from its pid files."""
         pids = [int(file.read_text(encoding="ascii")) for file in pathlib.Path("/run/libvirt/qemu").glob("*.pid")]
         return [pid for pid in pids if any(str(self.work) in argument for argument in command_line(pid))]
+
+    def calls(self):
+        """The numbers of the calls (of src/remote/remote_protocol.x) that libvirtd has got so far, from whomever."""
+        log = self.calls_log.read_text(encoding="utf-8", errors="replace")
+        return [int(number) for number in
+                re.findall(r"virNetServerProgramDispatch:\d+ : prog=536903814 .*? proc=(\d+)", log)]
 
     def pid_of(self, uuid):
         # Not by the pid file's name: libvirt 9.0 writes some characters of a domain's name there as XML entities.

@@ -8,4 +8,8 @@
 #                                       WORD: only tests with these words in their names
 here=$(dirname "$(realpath "$0")")
 [ $# -gt 0 ] || set -- "$here/../../build/release/vcpu_exporter"
-exec /usr/bin/python3 -B "$here/test_live.py" "$@"
+status=0
+for tests in test_live.py test_libvirt.py; do
+  /usr/bin/python3 -B "$here/$tests" "$@" || status=1
+done
+exit $status

@@ -443,10 +443,10 @@ def name_of(test):
     return "live: " + test.id().rpartition(".test_")[2][2:].replace("_", " ")
 
 
-def main():
+def run(test_case, words):
     signal.signal(signal.SIGTERM, interrupt)
-    every_test = [test for test in unittest.defaultTestLoader.loadTestsFromTestCase(Live)
-                  if all(word in test.id() for word in sys.argv[2:])]
+    every_test = [test for test in unittest.defaultTestLoader.loadTestsFromTestCase(test_case)
+                  if all(word in test.id() for word in words)]
     result = OneLineEach()
     reason = laboratory.why_not_here()
     if reason:
@@ -458,6 +458,10 @@ def main():
         if test not in result.reported:
             result.report("not ok", test, result.lab_problem)
     return 0 if result.wasSuccessful() else 1
+
+
+def main():
+    return run(Live, sys.argv[2:])
 
 
 if __name__ == "__main__":

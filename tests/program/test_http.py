@@ -72,7 +72,7 @@ class Pages(Http):
 
     def test_collect_and_exclude_choose_the_collectors(self):
         self.assertEqual(self.enabled, {"inventory", "domain", "sched", "runqueue", "density", "memory", "cgroup", "numa",
-                                        "host", "security", "guest", "libvirt"})
+                                        "metadata", "host", "security", "guest", "block", "kvm", "libvirt"})
         for query, expected in (("collect[]=host", {"inventory", "host"}),
                                 ("collect[]=host&collect[]=sched&collect[]=host", {"inventory", "host", "sched"}),
                                 ("collect%5B%5D=%68ost", {"inventory", "host"}),

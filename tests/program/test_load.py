@@ -50,11 +50,11 @@ class SharedPages(unittest.TestCase):
         page = self.exporter.page(headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"})
         self.assertLess(time.monotonic() - began, 1)
         collectors = page.collectors()
-        self.assertEqual([collectors.pop(name) for name in ("host", "security", "guest")], [0, 0, 0])
+        self.assertEqual([collectors.pop(late) for late in ("host", "security", "guest", "block", "kvm")], [0] * 5)
         self.assertEqual(page.named("vcpu_host_cpu_seconds_total"), [])
         self.assertEqual({name: success for name, success in collectors.items() if name != "libvirt"},
                          dict.fromkeys(("inventory", "domain", "sched", "runqueue", "threads", "density", "memory",
-                                        "cgroup", "numa"), 1.0))
+                                        "cgroup", "numa", "metadata"), 1.0))
         self.assertTrue(page.named("vcpu_host_vcpus"))
         self.view.let_pass()
         self.exporter.wait_until_idle()

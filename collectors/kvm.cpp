@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "collectors/catalog.h"
+#include "collectors/kvm_debugfs.h"
+#include "collectors/monitored.h"
+
+namespace vcpu {
+namespace {
+
+using Count = std::optional<std::uint64_t>;
+
+constexpr const char* kNotTold =
+    "nobody tells KVM's statistics of a VM: libvirt does from libvirt 8.9 and "
+    "QEMU 7.1 on, debugfs where it is mounted and the exporter is started as "
+    "root";
+
+// Of an exit there is one reason: none of these is part of another.
+constexpr std::array<std::pair<KvmStat, const char*>, 7> kReasons{
+    {{KvmStat::kHaltExits, "halt"},
+     {KvmStat::kIoExits, "io"},
+     {KvmStat::kMmioExits, "mmio"},
+     {KvmStat::kIrqExits, "irq"},
+     {KvmStat::kIrqWindowExits, "irq_window"},
+     {KvmStat::kNmiWindowExits, "nmi_window"},
+     {KvmStat::kHypercalls, "hypercall"}}};
+
+// The rest of `all`, which was read at another moment than its parts, so that
+// it may seem to shrink.
+class Rest {
+ public:
+  std::uint64_t of(std::uint64_t all, std::uint64_t parts) {
+    highest_ = std::max(highest_, all - std::min(all, parts));
+    return highest_;
+  }
+
+ private:
+  std::uint64_t highest_ = 0;
+};
+
+struct KvmFamilies {
+  Family& exits;
+  Family& halt_wait;
+  Family& halt_poll;
+  Family& preemptions;
+  Family& yields;
+};
+
+KvmFamilies add_families(Families& families) {
+  return {
+      families.counter(
+          "vcpu_kvm_exits_total",
+          "Exits from the guest by reason, `other` being what is none of the "
+          "rest; from KVM's statistics (debugfs, or QEMU's query-stats by "
+          "libvirt)."),
+      families.counter("vcpu_kvm_halt_wait_seconds_total",
+                       "The vCPU was halted; from KVM's halt_wait_ns (QEMU's "
+                       "query-stats by libvirt)."),
+      families.counter(
+          "vcpu_kvm_halt_poll_seconds_total",
+          "KVM polled for the halted vCPU, in vain or not: host CPU time that "
+          "the guest did not ask for; from KVM's halt_poll_success_ns and "
+          "halt_poll_fail_ns (QEMU's query-stats by libvirt)."),
+      families.counter("vcpu_kvm_preemptions_total",
+                       "A vCPU lost its CPU while it ran the guest; from KVM's "
+                       "preemption_reported and preemption_other (debugfs, or "
+                       "QEMU's query-stats by libvirt)."),
+      families.counter(
+          "vcpu_kvm_directed_yields_total",
+          "A vCPU that spun for a lock tried to let another of its VM run; "
+          "from KVM's directed_yield_attempted and directed_yield_successful "
+          "(debugfs, or QEMU's query-stats by libvirt).")};
+}
+
+void add(Family& family, const LabelSet& labels, const Count& count) {
+  if (count) family.add(labels, static_cast<double>(*count));
+}
+
+void add_seconds(Family& family, const LabelSet& labels, const Count& ns) {
+  if (ns) family.add(labels, seconds(*ns));
+}
+
+void add_vcpu(const LabelSet& labels, const KvmStats& stats,
+              KvmFamilies& families) {
+  add_seconds(families.halt_wait, labels, stats[KvmStat::kHaltWaitNs]);
+  add_seconds(families.halt_poll, labels.with("result", "success"),
+              stats[KvmStat::kHaltPollSuccessNs]);
+  add_seconds(families.halt_poll, labels.with("result", "fail"),
+              stats[KvmStat::kHaltPollFailNs]);
+}
+
+class Kvm final : public Collector {
+ public:
+  explicit Kvm(const CollectorOptions& options)
+      : monitor_(options.monitor), debugfs_(options.roots.sys) {}
+
+  std::string_view name() const override { return "kvm"; }
+  void open() override { debugfs_.open(); }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    const auto view =
+        look(monitor_.get(), MonitorGroup::kKvm, snapshot, families);
+    auto kvm = add_families(families);
+    debugfs_.list();
+    bool told_all = true;
+    bool any = false;
+    for (const Vm& vm : snapshot.vms) {
+      const auto known = view.vms.find(vm.id());
+      const auto figures =
+          known == view.vms.end() ? nullptr : known->second.figures;
+      const bool told = add_vm(vm, figures.get(), kvm);
+      any = any || told || vm.accel == "kvm";
+      told_all = told_all && (told || vm.accel != "kvm");
+    }
+    if (any) families.source("kvm_statistics", told_all ? "" : kNotTold);
+    forget_ended(snapshot);
+    return {};
+  }
+
+ private:
+  struct Rests {
+    Rest exits;
+    Rest yields;
+  };
+
+  // Whether there is anything to tell. The sums come from debugfs where it has
+  // them, as nobody has to be asked for it.
+  bool add_vm(const Vm& vm, const MonitorFigures* figures,
+              KvmFamilies& families) {
+    auto sums = debugfs_.of(vm);
+    if (sums.empty() && figures != nullptr) sums = figures->kvm;
+    add_sums(vm, sums, families);
+    if (figures == nullptr) return !sums.empty();
+    for (const auto& [vcpu, stats] : figures->vcpus)
+      add_vcpu({{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}}, stats,
+               families);
+    return !sums.empty();
+  }
+
+  void add_sums(const Vm& vm, const KvmStats& sums, KvmFamilies& families) {
+    if (sums.empty()) return;
+    Rests& rests = rests_[vm.id()];
+    const LabelSet labels{{"domain", vm.domain}};
+    std::uint64_t named = 0;
+    for (const auto& [stat, reason] : kReasons) {
+      add(families.exits, labels.with("reason", reason), sums[stat]);
+      named += sums[stat].value_or(0);
+    }
+    if (const auto all = sums[KvmStat::kExits])
+      add(families.exits, labels.with("reason", "other"),
+          rests.exits.of(*all, named));
+    const auto reported = sums[KvmStat::kPreemptionReported];
+    const auto other = sums[KvmStat::kPreemptionOther];
+    if (reported && other)
+      add(families.preemptions, labels, *reported + *other);
+    const auto tried = sums[KvmStat::kDirectedYieldAttempted];
+    const auto done = sums[KvmStat::kDirectedYieldSuccessful];
+    if (!tried || !done) return;
+    add(families.yields, labels.with("result", "success"), done);
+    add(families.yields, labels.with("result", "fail"),
+        rests.yields.of(*tried, *done));
+  }
+
+  void forget_ended(const Snapshot& snapshot) {
+    std::set<VmId> present;
+    for (const Vm& vm : snapshot.vms) present.insert(vm.id());
+    std::erase_if(rests_, [&](const auto& item) {
+      return !present.contains(item.first);
+    });
+  }
+
+  std::shared_ptr<MonitorSource> monitor_;
+  KvmDebugfs debugfs_;
+  std::map<VmId, Rests> rests_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_kvm(const CollectorOptions& options) {
+  return std::make_unique<Kvm>(options);
+}
+
+}  // namespace vcpu

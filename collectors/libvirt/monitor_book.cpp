@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/libvirt/monitor_book.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "collectors/libvirt/supervisor.h"
+
+namespace vcpu {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kRestFactor = 3;
+
+constexpr const char* kFirstTime =
+    "a VM's QEMU is asked for the first time; its figures come with a later "
+    "scrape";
+constexpr const char* kBusy =
+    "a VM is busy with another job of libvirt, such as a migration; its "
+    "figures come back when that ends";
+constexpr const char* kStopped =
+    "a VM's QEMU is stopped, or waits for a disk; the log names it, and it is "
+    "asked again when it runs";
+constexpr const char* kLeftAlone =
+    "a VM's QEMU does not answer; the log names it, and it is asked again "
+    "after a pause of up to 10 minutes";
+constexpr const char* kRefused =
+    "libvirt does not tell what a VM's QEMU says; the log has VM and reason";
+
+}  // namespace
+
+MonitorBook::MonitorBook(MonitorBookOptions options, std::uint32_t seed)
+    : options_(options), seed_(seed) {}
+
+void MonitorBook::set(const std::vector<MonitoredVm>& vms, Time now) {
+  std::set<VmId> present;
+  for (const MonitoredVm& vm : vms) {
+    present.insert(vm.id);
+    const auto [known, is_new] = entries_.try_emplace(
+        vm.id, Entry{.vm = vm,
+                     .due = now,
+                     .pause = Backoff(options_.shortest_pause,
+                                      options_.longest_pause, seed_++)});
+    if (!is_new) known->second.vm = vm;
+  }
+  std::erase_if(entries_, [&](const auto& item) {
+    return !present.contains(item.first);
+  });
+}
+
+bool MonitorBook::comes_before(const Entry& one, const Entry& other) {
+  return std::tie(one.suspect, one.due) < std::tie(other.suspect, other.due);
+}
+
+std::optional<MonitoredVm> MonitorBook::next(Time now) const {
+  if (now < rest_until_) return std::nullopt;
+  const Entry* best = nullptr;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.vm.uuid.empty() || entry.due > now) continue;
+    if (best == nullptr || comes_before(entry, *best)) best = &entry;
+  }
+  if (best == nullptr) return std::nullopt;
+  return best->vm;
+}
+
+milliseconds MonitorBook::until_next(Time now, milliseconds most) const {
+  Time first = now + most;
+  for (const auto& [id, entry] : entries_)
+    if (!entry.vm.uuid.empty()) first = std::min(first, entry.due);
+  const auto when = std::max(first, std::min(rest_until_, now + most));
+  return std::max(std::chrono::ceil<milliseconds>(when - now), milliseconds(0));
+}
+
+MonitorBook::Entry* MonitorBook::find(const VmId& vm) {
+  const auto known = entries_.find(vm);
+  return known == entries_.end() ? nullptr : &known->second;
+}
+
+std::string MonitorBook::told(const VmId& vm, const MonitorFigures& figures,
+                              Time asked, Time now) {
+  rest_until_ = now + kRestFactor * (now - asked);
+  Entry* const entry = find(vm);
+  if (entry == nullptr) return {};
+  const auto before = entry->condition;
+  entry->due = now + options_.period;
+  entry->pause.reset();
+  entry->suspect = false;
+  // Whoever holds the job may be the one that hangs, so it says nothing of when
+  // its QEMU last answered.
+  if (!figures.asked_qemu) {
+    entry->condition = Condition::kBusy;
+    return {};
+  }
+  entry->condition = Condition::kGood;
+  entry->figures =
+      std::make_shared<const MonitorFigures>(entry->totals.add(figures));
+  entry->heard = now;
+  const bool news = before == Condition::kStopped ||
+                    before == Condition::kLeftAlone ||
+                    before == Condition::kRefused;
+  return news ? "the QEMU of " + entry->vm.domain + " answers again" : "";
+}
+
+std::string MonitorBook::stopped(const VmId& vm, char state, Time now) {
+  Entry* const entry = find(vm);
+  if (entry == nullptr) return {};
+  const auto before = std::exchange(entry->condition, Condition::kStopped);
+  entry->due = now + options_.look_again;
+  if (before == Condition::kStopped) return {};
+  return "the QEMU of " + entry->vm.domain + " is not asked, it is in state " +
+         state;
+}
+
+std::string MonitorBook::missed(const VmId& vm, milliseconds deadline,
+                                Time now) {
+  Entry* const entry = find(vm);
+  if (entry == nullptr) return {};
+  const auto pause = entry->pause.next();
+  entry->condition = Condition::kLeftAlone;
+  entry->suspect = true;
+  entry->due = now + pause;
+  return "the QEMU of " + entry->vm.domain + " does not answer within " +
+         in_words(deadline) + ", it is left alone for " +
+         in_words(std::chrono::ceil<std::chrono::seconds>(pause));
+}
+
+std::string MonitorBook::refused(const VmId& vm, const std::string& why,
+                                 Time now) {
+  Entry* const entry = find(vm);
+  if (entry == nullptr) return {};
+  const auto before = std::exchange(entry->condition, Condition::kRefused);
+  entry->due = now + options_.period;
+  if (before == Condition::kRefused) return {};
+  return "libvirt does not tell what the QEMU of " + entry->vm.domain +
+         " says: " + why;
+}
+
+// Not forgotten: the kernel says who runs, and libvirt may be of another mind
+// for a moment.
+std::string MonitorBook::gone(const VmId& vm, Time now) {
+  if (Entry* const entry = find(vm)) entry->due = now + options_.period;
+  return {};
+}
+
+bool MonitorBook::shown(const Entry& entry, Time now) const {
+  return entry.figures != nullptr && now - entry.heard <= options_.oldest;
+}
+
+std::string MonitorBook::reason_of(const Entry& entry, Time now) const {
+  if (entry.vm.uuid.empty()) return {};
+  switch (entry.condition) {
+    case Condition::kNew:
+      return kFirstTime;
+    case Condition::kStopped:
+      return kStopped;
+    case Condition::kLeftAlone:
+      return kLeftAlone;
+    case Condition::kBusy:
+      return shown(entry, now) ? "" : kBusy;
+    case Condition::kRefused:
+      return shown(entry, now) ? "" : kRefused;
+    case Condition::kGood:
+      break;
+  }
+  return {};
+}
+
+MonitorView MonitorBook::view(Time now) const {
+  MonitorView view;
+  auto worst = Condition::kNew;
+  for (const auto& [id, entry] : entries_) {
+    auto& vm = view.vms[id];
+    if (shown(entry, now)) vm.figures = entry.figures;
+    if (entry.figures != nullptr)
+      vm.age_seconds = std::chrono::duration<double>(now - entry.heard).count();
+    const auto reason = reason_of(entry, now);
+    if (reason.empty() ||
+        (!view.missing_reason.empty() && entry.condition < worst))
+      continue;
+    view.missing_reason = reason;
+    worst = entry.condition;
+  }
+  return view;
+}
+
+}  // namespace vcpu

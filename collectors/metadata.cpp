@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <utility>
+
+#include "collectors/base/label_text.h"
+#include "collectors/catalog.h"
+
+namespace vcpu {
+namespace {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+constexpr std::string_view kNova = "{http://openstack.org/xmlns/libvirt/nova/";
+
+// The label that Nova's metadata becomes, by its key behind the namespace.
+constexpr std::array<std::pair<std::string_view, const char*>, 6> kNovaLabels{
+    {{"instance/name", "openstack_instance"},
+     {"instance/flavor@name", "openstack_flavor"},
+     {"instance/owner/project", "openstack_project"},
+     {"instance/owner/project@uuid", "openstack_project_id"},
+     {"instance/owner/user", "openstack_user"},
+     {"instance/owner/user@uuid", "openstack_user_id"}}};
+
+void add(Labels& labels, const std::string& name, std::string_view value) {
+  const auto same = [&](const auto& label) { return label.first == name; };
+  if (value.empty() || std::any_of(labels.begin(), labels.end(), same)) return;
+  labels.emplace_back(name, label_text(value));
+}
+
+void add_nova(std::string_view key, std::string_view value, Labels& labels) {
+  if (!key.starts_with(kNova)) return;
+  const auto path = key.substr(std::min(key.size(), key.find('}') + 1));
+  for (const auto& [known, label] : kNovaLabels)
+    if (path == known) add(labels, label, value);
+}
+
+// A Kubernetes namespace has no underscore in its name.
+void add_kubevirt(const Vm& vm, Labels& labels) {
+  const std::string_view name = vm.name;
+  const auto end = name.find('_');
+  if (!vm.kubevirt || end == std::string_view::npos) return;
+  add(labels, "kubevirt_namespace", name.substr(0, end));
+  add(labels, "kubevirt_vmi", name.substr(end + 1));
+}
+
+class Metadata final : public Collector {
+ public:
+  explicit Metadata(std::vector<MetadataLabel> own) : own_(std::move(own)) {}
+
+  std::string_view name() const override { return "metadata"; }
+
+  Result<void> collect(const Snapshot& snapshot, Families& families) override {
+    auto& info = families.gauge(
+        "vcpu_domain_metadata_info",
+        "What clouds and people call the VM, always 1, only of VMs of which "
+        "something is known; from libvirt's domain XML and the VMM's command "
+        "line.");
+    for (const Vm& vm : snapshot.vms) {
+      const auto labels = labels_of(vm);
+      if (labels.empty()) continue;
+      LabelSet all{{"domain", vm.domain}};
+      for (const auto& [name, value] : labels) all = all.with(name, value);
+      info.add(all, 1);
+    }
+    return {};
+  }
+
+ private:
+  Labels labels_of(const Vm& vm) const {
+    Labels labels;
+    add_kubevirt(vm, labels);
+    add(labels, "proxmox_vmid", vm.proxmox_vmid);
+    if (vm.libvirt == nullptr) return labels;
+    for (const auto& [key, value] : vm.libvirt->metadata) {
+      if (key == "title") add(labels, "title", value);
+      add_nova(key, value, labels);
+      for (const MetadataLabel& own : own_)
+        if (key == own.key) add(labels, own.label, value);
+    }
+    return labels;
+  }
+
+  std::vector<MetadataLabel> own_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collector> make_metadata(const CollectorOptions& options) {
+  return std::make_unique<Metadata>(options.metadata.labels);
+}
+
+}  // namespace vcpu

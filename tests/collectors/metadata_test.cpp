@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "collectors/catalog.h"
+#include "tests/support/literal_snapshot.h"
+#include "tests/support/text_of.h"
+
+namespace vcpu {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr const char* kNova = "{http://openstack.org/xmlns/libvirt/nova/1.1}";
+
+std::vector<std::string> said_of(const Vm& vm,
+                                 std::vector<MetadataLabel> own = {}) {
+  CollectorOptions options;
+  options.metadata.labels = std::move(own);
+  Families families;
+  EXPECT_TRUE(make_metadata(options)->collect(snapshot_of({vm}), families));
+  return samples_of(families);
+}
+
+Vm vm_with(LibvirtDomain& domain) {
+  Vm vm = vm_of("web", {});
+  vm.libvirt = &domain;
+  return vm;
+}
+
+TEST(Metadata, SaysNothingOfAVmOfWhichNothingIsKnown) {
+  LibvirtDomain domain;
+  EXPECT_THAT(said_of(vm_with(domain)), IsEmpty());
+  EXPECT_THAT(said_of(vm_of("web", {})), IsEmpty());
+}
+
+TEST(Metadata, SaysWhatNovaCallsIt) {
+  LibvirtDomain domain;
+  domain.metadata = {
+      {kNova + std::string("instance/name"), "shop \"1\""},
+      {kNova + std::string("instance/flavor@name"), "m1.small"},
+      {kNova + std::string("instance/flavor/memory"), "2048"},
+      {kNova + std::string("instance/owner/user"), "ann"},
+      {kNova + std::string("instance/owner/user@uuid"), "f6a2"},
+      {kNova + std::string("instance/owner/project"), "web\n"},
+      {kNova + std::string("instance/owner/project@uuid"), "8f2b"},
+      {"{http://example.org}instance/name", "another's"}};
+  EXPECT_THAT(
+      said_of(vm_with(domain)),
+      ElementsAre(
+          R"(vcpu_domain_metadata_info{domain="web",openstack_instance="shop \"1\"",)"
+          R"(openstack_flavor="m1.small",openstack_user="ann",)"
+          R"(openstack_user_id="f6a2",openstack_project="web",)"
+          R"(openstack_project_id="8f2b"} 1)"));
+}
+
+TEST(Metadata, SaysTheTitleAndTheFirstOfTwo) {
+  LibvirtDomain domain;
+  domain.metadata = {{"title", "Web shop"}, {"title", "Other"}};
+  EXPECT_THAT(
+      said_of(vm_with(domain)),
+      ElementsAre(
+          R"(vcpu_domain_metadata_info{domain="web",title="Web shop"} 1)"));
+}
+
+TEST(Metadata, SaysWhatKubeVirtAndProxmoxCallIt) {
+  Vm vm = vm_of("shop_web_1", {});
+  vm.name = "shop_web_1";
+  EXPECT_THAT(said_of(vm), IsEmpty());
+  vm.kubevirt = true;
+  EXPECT_THAT(said_of(vm),
+              ElementsAre(R"(vcpu_domain_metadata_info{domain="shop_web_1",)"
+                          R"(kubevirt_namespace="shop",)"
+                          R"(kubevirt_vmi="web_1"} 1)"));
+  Vm proxmox = vm_of("shop", {});
+  proxmox.proxmox_vmid = "100";
+  EXPECT_THAT(
+      said_of(proxmox),
+      ElementsAre(
+          R"(vcpu_domain_metadata_info{domain="shop",proxmox_vmid="100"} 1)"));
+}
+
+TEST(Metadata, SaysOwnLabelsThatAreAskedForAndNoOthers) {
+  LibvirtDomain domain;
+  domain.metadata = {{"{http://a.b/c}vm/team", "blue"},
+                     {"{http://a.b/c}vm/secret", "42"}};
+  EXPECT_THAT(
+      said_of(vm_with(domain), {{"team", "{http://a.b/c}vm/team"}}),
+      ElementsAre(R"(vcpu_domain_metadata_info{domain="web",team="blue"} 1)"));
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collectors/libvirt/monitor_book.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace vcpu {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const VmId kOne{100, 1};
+const VmId kTwo{200, 2};
+const VmId kThree{300, 3};
+
+MonitoredVm vm(const VmId& id) {
+  return {id, "vm" + std::to_string(id.first), "uuid"};
+}
+
+MonitorFigures reads(std::uint64_t requests) {
+  MonitorFigures figures;
+  figures.asked_qemu = true;
+  figures.devices.push_back({"vda", "", {requests, {}, {}}, {}, {}});
+  return figures;
+}
+
+class MonitorBookTest : public testing::Test {
+ protected:
+  MonitorBookTest() { book_.set({vm(kOne), vm(kTwo)}, now_); }
+
+  // Who is asked now, by pid; 0: nobody.
+  pid_t next() const {
+    const auto who = book_.next(now_);
+    return who ? who->id.first : 0;
+  }
+  std::string told(const VmId& id, std::uint64_t requests = 1) {
+    return book_.told(id, reads(requests), now_, now_);
+  }
+  std::string missed(const VmId& id) {
+    return book_.missed(id, seconds(3), now_);
+  }
+  MonitorView view() const { return book_.view(now_); }
+  bool reason_has(const std::string& part) const {
+    return view().missing_reason.find(part) != std::string::npos;
+  }
+
+  MonitorBook::Time now_{seconds(1000)};
+  MonitorBook book_{{}, 1};
+};
+
+TEST_F(MonitorBookTest, EveryoneIsAskedAtOnceAndThenEveryTenSeconds) {
+  EXPECT_EQ(next(), 100);
+  told(kOne);
+  EXPECT_EQ(next(), 200);
+  told(kTwo);
+  EXPECT_EQ(next(), 0);
+  EXPECT_EQ(book_.until_next(now_, seconds(60)), seconds(10));
+  EXPECT_EQ(book_.until_next(now_, seconds(1)), seconds(1));
+  now_ += seconds(10);
+  EXPECT_EQ(next(), 100);
+}
+
+TEST_F(MonitorBookTest, WhoWasDueFirstIsAskedFirst) {
+  told(kOne);
+  now_ += seconds(1);
+  told(kTwo);
+  now_ += seconds(20);
+  book_.set({vm(kOne), vm(kTwo), vm(kThree)}, now_);
+  EXPECT_EQ(next(), 100);
+  told(kOne);
+  EXPECT_EQ(next(), 200);
+  told(kTwo);
+  EXPECT_EQ(next(), 300);
+}
+
+TEST_F(MonitorBookTest, ThatNothingIsKnownYetIsSaid) {
+  EXPECT_TRUE(reason_has("for the first time"));
+  told(kOne);
+  told(kTwo);
+  EXPECT_EQ(view().missing_reason, "");
+}
+
+TEST_F(MonitorBookTest, AfterAnAnswerLibvirtHasARest) {
+  const auto asked = now_;
+  now_ += milliseconds(40);
+  book_.told(kOne, reads(1), asked, now_);
+  EXPECT_EQ(next(), 0);
+  EXPECT_EQ(book_.until_next(now_, seconds(1)), milliseconds(120));
+  now_ += milliseconds(119);
+  EXPECT_EQ(next(), 0);
+  now_ += milliseconds(1);
+  EXPECT_EQ(next(), 200);
+}
+
+TEST_F(MonitorBookTest, WhoDoesNotAnswerIsLeftAloneForGrowingPauses) {
+  told(kTwo);
+  milliseconds last{0};
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_NE(missed(kOne).find("does not answer within 3 s"),
+              std::string::npos);
+    const auto before = now_;
+    while (next() != 100) {
+      if (next() == 200) told(kTwo);
+      now_ += seconds(1);
+      ASSERT_LT(now_ - before, seconds(601)) << "never asked again";
+    }
+    const auto pause = std::chrono::ceil<milliseconds>(now_ - before);
+    if (i == 0) {
+      EXPECT_GE(pause, seconds(15));
+      EXPECT_LE(pause, seconds(31));
+    }
+    last = pause;
+  }
+  EXPECT_GE(last, seconds(300));
+  EXPECT_TRUE(reason_has("does not answer"));
+}
+
+TEST_F(MonitorBookTest, AnAnswerClosesTheMatter) {
+  told(kTwo);
+  for (int i = 0; i < 9; ++i) missed(kOne);
+  now_ += seconds(601);
+  EXPECT_EQ(told(kOne), "the QEMU of vm100 answers again");
+  EXPECT_EQ(view().missing_reason, "");
+  EXPECT_EQ(told(kOne), "");
+  // The next pause is a short one.
+  missed(kOne);
+  now_ += seconds(31);
+  told(kTwo);
+  EXPECT_EQ(next(), 100);
+}
+
+TEST_F(MonitorBookTest, WhoHasNotAnsweredComesAfterAllOthers) {
+  missed(kOne);
+  now_ += seconds(31);
+  EXPECT_EQ(next(), 200);
+  told(kTwo);
+  EXPECT_EQ(next(), 100);
+}
+
+TEST_F(MonitorBookTest, AStoppedQemuIsLookedAtEverySecondAndToldOnce) {
+  told(kTwo);
+  EXPECT_EQ(book_.stopped(kOne, 'T', now_),
+            "the QEMU of vm100 is not asked, it is in state T");
+  EXPECT_EQ(next(), 0);
+  EXPECT_TRUE(reason_has("is stopped"));
+  now_ += seconds(1);
+  EXPECT_EQ(next(), 100);
+  EXPECT_EQ(book_.stopped(kOne, 'T', now_), "");
+}
+
+TEST_F(MonitorBookTest, FiguresVanishWhenTheyAreOldAndTheirAgeGoesOn) {
+  told(kOne, 5);
+  EXPECT_EQ(view().vms.at(kOne).age_seconds, 0.0);
+  EXPECT_FALSE(view().vms.at(kTwo).age_seconds);
+  now_ += seconds(60);
+  ASSERT_TRUE(view().vms.at(kOne).figures);
+  EXPECT_EQ(view().vms.at(kOne).figures->devices[0].read.requests, 5U);
+  now_ += milliseconds(1);
+  EXPECT_FALSE(view().vms.at(kOne).figures);
+  EXPECT_EQ(view().vms.at(kOne).age_seconds, 60.001);
+}
+
+TEST_F(MonitorBookTest, ABusyVmKeepsItsFiguresAndItsAgeGrows) {
+  told(kOne, 5);
+  told(kTwo);
+  MonitorFigures busy;
+  now_ += seconds(10);
+  book_.told(kOne, busy, now_, now_);
+  EXPECT_EQ(view().vms.at(kOne).age_seconds, 10.0);
+  EXPECT_TRUE(view().vms.at(kOne).figures);
+  EXPECT_EQ(view().missing_reason, "");
+  EXPECT_EQ(next(), 200);
+  now_ += seconds(51);
+  EXPECT_FALSE(view().vms.at(kOne).figures);
+  EXPECT_TRUE(reason_has("busy"));
+}
+
+TEST_F(MonitorBookTest, ARefusalIsToldOnceAndAskedAgain) {
+  told(kTwo);
+  EXPECT_EQ(book_.refused(kOne, "no such group", now_),
+            "libvirt does not tell what the QEMU of vm100 says: no such group");
+  EXPECT_TRUE(reason_has("libvirt does not tell"));
+  now_ += seconds(10);
+  EXPECT_EQ(next(), 100);
+  EXPECT_EQ(book_.refused(kOne, "no such group", now_), "");
+}
+
+TEST_F(MonitorBookTest, ANewRunOfAVmBeginsAnew) {
+  told(kOne, 5);
+  const VmId again{100, 7};
+  book_.set({vm(again)}, now_);
+  EXPECT_FALSE(view().vms.contains(kOne));
+  EXPECT_FALSE(view().vms.at(again).age_seconds);
+  EXPECT_EQ(told(kOne), "");  // An answer that comes too late is no matter.
+  told(again, 3);
+  EXPECT_EQ(view().vms.at(again).figures->devices[0].read.requests, 3U);
+}
+
+TEST_F(MonitorBookTest, WhomLibvirtDoesNotKnowIsNotAskedButRemembered) {
+  told(kOne, 5);
+  told(kTwo);
+  book_.set({{kOne, "vm100", ""}, vm(kTwo)}, now_);
+  now_ += seconds(10);
+  EXPECT_EQ(next(), 200);
+  told(kTwo);
+  EXPECT_EQ(next(), 0);
+  book_.set({vm(kOne), vm(kTwo)}, now_);
+  EXPECT_EQ(next(), 100);
+  told(kOne, 2);  // Its disk was plugged in again meanwhile.
+  EXPECT_EQ(view().vms.at(kOne).figures->devices[0].read.requests, 7U);
+}
+
+// A hundred sick ones cost each of the others no more than one deadline.
+TEST_F(MonitorBookTest, ManySickVmsDoNotMakeTheOthersOld) {
+  std::vector<MonitoredVm> vms;
+  for (int i = 0; i < 200; ++i) vms.push_back(vm({1000 + i, 1}));
+  book_.set(vms, now_);
+  const auto is_sick = [](const VmId& id) { return id.first % 2 == 0; };
+  const auto round = [&](seconds length) {
+    double oldest = 0;
+    for (const auto end = now_ + length; now_ < end;) {
+      const auto who = book_.next(now_);
+      if (!who) {
+        now_ += milliseconds(100);
+      } else if (is_sick(who->id)) {
+        now_ += seconds(3);
+        missed(who->id);
+      } else {
+        const auto asked = now_;
+        now_ += milliseconds(4);
+        book_.told(who->id, reads(1), asked, now_);
+      }
+      for (const auto& [id, one] : view().vms)
+        if (!is_sick(id) && one.age_seconds)
+          oldest = std::max(oldest, *one.age_seconds);
+    }
+    return oldest;
+  };
+  round(seconds(1000));  // Until it is known who is sick.
+  EXPECT_LT(round(seconds(1000)), 20.0);
+}
+
+}  // namespace
+}  // namespace vcpu

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only QEMU knows, by way of a real libvirtd, while QEMUs and libvirtd hang. Start by test.sh."""
+import atexit
+import collections
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import guests
+import lab as laboratory
+import test_live
+from processes import process_state, wait_for
+
+LAB = None
+BUSY = IDLE = None  # One works its disk without a pause, one does nothing.
+OPERATIONS = {"read": "rd", "write": "wr", "flush": "fl"}
+ANSWER_SECONDS = 3  # For so long an answer may have been under way.
+MEASURES = {"requests": "reqs", "bytes": "bytes", "seconds": "times"}
+
+
+def setUpModule():
+    global LAB, BUSY, IDLE
+    LAB = laboratory.Lab(sys.argv[1])
+    atexit.register(LAB.close)
+    LAB.start_exporter()
+    BUSY = guests.BareGuest("disk-busy", LAB.work, busy=True)
+    IDLE = guests.BareGuest("disk-idle", LAB.work)
+    LAB.create(BUSY, IDLE)
+
+
+# What we may ask, by the numbers of libvirt's src/remote/remote_protocol.x.
+CALLS = {
+    1: "CONNECT_OPEN", 2: "CONNECT_CLOSE", 14: "DOMAIN_GET_XML_DESC", 16: "DOMAIN_GET_INFO",
+    24: "DOMAIN_LOOKUP_BY_UUID", 60: "CONNECT_SUPPORTS_FEATURE", 66: "AUTH_LIST",
+    200: "DOMAIN_GET_VCPUS_FLAGS", 230: "DOMAIN_GET_VCPU_PIN_INFO", 316: "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY",
+    344: "CONNECT_GET_ALL_DOMAIN_STATS",
+}
+
+
+def children_of(pid):
+    lists = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for children in lists for child in children.read_text(encoding="ascii").split()]
+
+
+def cpu_seconds(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def domstats(guest):
+    """What virsh says of the guest's disk: {(measure, operation): value}, in the exporter's units."""
+    text = LAB.libvirt.virsh("domstats", "--block", guest.name).stdout
+    values = {}
+    for operation, short in OPERATIONS.items():
+        for measure, suffix in MEASURES.items():
+            found = re.search(rf"block\.0\.{short}\.{suffix}=(\d+)", text)
+            if found:
+                values[measure, operation] = int(found[1]) / (1e9 if measure == "seconds" else 1)
+    return values
+
+
+def told(page, guest):
+    """The same by the exporter."""
+    values = {}
+    for measure in MEASURES:
+        for sample in page.named(f"vcpu_domain_block_{measure}_total", domain=guest.name, device="sda"):
+            values[measure, sample.labels["op"]] = sample.value
+    return values
+
+
+def age(page, guest):
+    return page.value("vcpu_libvirt_monitor_age_seconds", domain=guest.name)
+
+
+def monitor_reason(page):
+    sample, = page.named("vcpu_source_available", source="libvirt_monitor")
+    return sample.labels["reason"]
+
+
+def asked_since(guest, moment):
+    """A page whose figures of the guest were asked for after this moment; the guest's QEMU has answered then."""
+    def page_if_new():
+        now = time.monotonic()
+        page = LAB.scrape()
+        seconds = age(page, guest)
+        return page if seconds is not None and seconds < now - moment - ANSWER_SECONDS else None
+    return wait_for(page_if_new, 60, f"new figures of {guest.name}")
+
+
+def mean_latency(guest):
+    """Seconds per request, read or written, over what lies between two answers."""
+    before = told(asked_since(guest, time.monotonic()), guest)
+    after = told(asked_since(guest, time.monotonic()), guest)
+    gained = {key: after[key] - before[key] for key in after}
+    requests = gained["requests", "read"] + gained["requests", "write"]
+    return (gained["seconds", "read"] + gained["seconds", "write"]) / requests
+
+
+class HangingQemu:
+    """A QEMU whose main loop opens a pipe that nobody reads: it hangs, and looks as if it slept."""
+
+    def __init__(self, guest):
+        self.pipe = LAB.work / f"{guest.uuid}.pipe"
+        os.mkfifo(self.pipe)
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.connect(str(guest.qmp))
+        for command in ({"execute": "qmp_capabilities"},
+                        {"execute": "pmemsave", "arguments": {"val": 0, "size": 4096, "filename": str(self.pipe)}}):
+            self.connection.sendall(json.dumps(command).encode("ascii"))
+
+    def release(self):
+        """Reads what it wants to write."""
+        if self.connection is None:
+            return
+        with open(self.pipe, "rb") as pipe:
+            pipe.read()
+        self.connection.close()
+        self.connection = None
+
+
+class Libvirt(unittest.TestCase):
+    maxDiff = None
+
+    def assert_kept_promises(self, watch):
+        self.assertEqual([], watch.problems[:5])
+        print(f"# {watch.summary()}", flush=True)
+        self.assertLess(watch.slowest_seconds(), test_live.SCRAPE_LIMIT_SECONDS, watch.summary())
+
+    def wait_for_reason(self, part, timeout):
+        wait_for(lambda: part in monitor_reason(LAB.scrape()), timeout, f"the reason {part!r}")
+
+    def assert_stays_fresh(self, guest, seconds):
+        """The guest's figures are told anew all the time."""
+        oldest = 0
+
+        def over():
+            nonlocal oldest
+            oldest = max(oldest, age(LAB.scrape(), guest))
+            return time.monotonic() - began > seconds
+        began = time.monotonic()
+        wait_for(over, seconds + 5, "the time to be over")
+        self.assertLess(oldest, 30, f"age of {guest.name}")
+
+    def test_1_requests_of_a_disk_are_told_as_virsh_does(self):
+        with LAB.watch(BUSY, IDLE) as watch:
+            before = domstats(BUSY)
+            asked_since(IDLE, time.monotonic())
+            page = asked_since(BUSY, time.monotonic())
+            after = domstats(BUSY)
+        figures = told(page, BUSY)
+        self.assertEqual(before.keys(), figures.keys())
+        for key, value in figures.items():
+            self.assertLessEqual(before[key] - 1e-6, value, key)
+            self.assertGreaterEqual(after[key] + 1e-6, value, key)
+        for operation in ("read", "write"):
+            self.assertGreater(after["requests", operation], before["requests", operation])
+        self.assertEqual(1, len(page.named("vcpu_domain_iothread_poll_max_seconds", domain=BUSY.name)))
+        self.assertEqual("", monitor_reason(page))
+        info, = page.named("vcpu_domain_metadata_info", domain=BUSY.name)
+        self.assertEqual({"domain": BUSY.name, "title": "Title of disk-busy", "openstack_instance": "shop",
+                          "openstack_flavor": "m1.tiny", "openstack_project": "web", "openstack_project_id": "8f2b"},
+                         info.labels)
+        self.assertEqual(1, page.value("vcpu_domain_state_reason_info", domain=BUSY.name, state="running",
+                                       reason="booted"))
+        self.assert_kept_promises(watch)
+
+    def test_2_a_throttled_disk_has_a_higher_latency(self):
+        free = mean_latency(BUSY)
+        LAB.libvirt.virsh("blkdeviotune", BUSY.name, "sda", "--total-iops-sec", "10", "--live")
+        self.addCleanup(LAB.libvirt.virsh, "blkdeviotune", BUSY.name, "sda", "--total-iops-sec", "0", "--live")
+        mean_latency(BUSY)  # In this one the throttle began.
+        throttled = mean_latency(BUSY)
+        print(f"# seconds per request: {free:.6f}, throttled to 10 per second {throttled:.6f}", flush=True)
+        self.assertGreater(throttled, 5 * free)
+
+    def test_3_a_disk_that_is_plugged_in_again_goes_on_counting(self):
+        disk = LAB.work / "disk.xml"
+        disk.write_text(BUSY.disk_xml(), encoding="ascii")
+        with LAB.watch(BUSY, IDLE) as watch:
+            before = told(asked_since(BUSY, time.monotonic()), BUSY)
+            LAB.libvirt.virsh("detach-device", BUSY.name, str(disk), "--live")
+            wait_for(lambda: not told(LAB.scrape(), BUSY), 60, "the disk's series to end")
+            LAB.libvirt.virsh("attach-device", BUSY.name, str(disk), "--live")
+            wait_for(lambda: told(LAB.scrape(), BUSY), 60, "the disk's series to come back")
+            after = told(LAB.scrape(), BUSY)
+            raw = domstats(BUSY)
+        for key, value in before.items():
+            self.assertGreaterEqual(after[key], value, key)
+        # QEMU itself has begun anew.
+        self.assertLess(raw["requests", "write"], before["requests", "write"])
+        self.assertEqual([], watch.problems[:5])
+        LAB.make_run(BUSY)
+
+    def test_4_a_stopped_qemu_is_not_asked_and_holds_up_nobody(self):
+        pid = LAB.pid(IDLE)
+        asked_since(IDLE, time.monotonic())
+        with LAB.watch(BUSY, IDLE) as watch:
+            os.kill(pid, signal.SIGSTOP)
+            self.addCleanup(os.kill, pid, signal.SIGCONT)
+            wait_for(lambda: process_state(pid) == "T", 5, "the QEMU to stop")
+            self.wait_for_reason("is stopped", 30)
+            self.assert_stays_fresh(BUSY, 15)
+            self.assertIn(f"the QEMU of {IDLE.name} is not asked, it is in state T", LAB.exporter.log())
+            self.assertNotIn("does not answer", LAB.exporter.log())
+            os.kill(pid, signal.SIGCONT)
+            asked_since(IDLE, time.monotonic())
+            self.assertEqual("", monitor_reason(LAB.scrape()))
+        self.assert_kept_promises(watch)
+
+    def test_5_a_qemu_that_hangs_is_left_alone_and_holds_up_nobody(self):
+        asked_since(IDLE, time.monotonic())
+        with LAB.watch(BUSY, IDLE) as watch:
+            hanging = HangingQemu(IDLE)
+            self.addCleanup(hanging.release)
+            self.wait_for_reason("does not answer", 60)
+            self.assertNotEqual("T", process_state(LAB.pid(IDLE)))
+            self.assert_stays_fresh(BUSY, 20)
+            self.assertEqual(1, LAB.scrape().value("vcpu_libvirt_up"))
+            wait_for(lambda: not told(LAB.scrape(), IDLE), 90, "the old figures to vanish")
+            self.assertGreater(age(LAB.scrape(), IDLE), 60)
+            hanging.release()
+            asked_since(IDLE, time.monotonic())
+            self.assertTrue(told(LAB.scrape(), IDLE))
+        self.assertIn(f"the QEMU of {IDLE.name} does not answer within 3 s", LAB.exporter.log())
+        self.assertNotIn(f"the QEMU of {BUSY.name} does not answer", LAB.exporter.log())
+        self.assert_kept_promises(watch)
+
+    def test_6_libvirtd_is_stopped_killed_and_restarted(self):
+        libvirtd = LAB.libvirt.daemon
+        blamed = LAB.exporter.log().count("does not answer within")
+        with LAB.watch(BUSY, IDLE) as watch:
+            asked_since(BUSY, time.monotonic())
+            libvirtd.signal(signal.SIGSTOP)
+            self.addCleanup(lambda: libvirtd.signal(signal.SIGCONT))
+            stopped = time.monotonic()
+            self.wait_for_reason("no connection to libvirt", 60)
+            wait_for(lambda: time.monotonic() - stopped > 60, 70, "libvirtd to have been stopped for long")
+            libvirtd.signal(signal.SIGCONT)
+            asked_since(BUSY, time.monotonic())
+            asked_since(IDLE, time.monotonic())
+            libvirtd.kill()
+            wait_for(lambda: monitor_reason(LAB.scrape()), 30, "a reason")
+            LAB.libvirt.start()
+            asked_since(BUSY, time.monotonic())
+            LAB.libvirt.restart()
+            asked_since(BUSY, time.monotonic())
+            asked_since(IDLE, time.monotonic())
+            self.assertEqual("", monitor_reason(LAB.scrape()))
+        # It was not the QEMUs' fault.
+        self.assertEqual(blamed, LAB.exporter.log().count("does not answer within"))
+        self.assert_kept_promises(watch)
+
+
+    def test_7_a_change_is_told_at_once_and_not_in_the_next_period(self):
+        LAB.libvirt.virsh("resume", IDLE.name, check=False)
+        an_hour = 3_600_000
+        child = subprocess.Popen([sys.argv[1], f"--internal.libvirt-child=1,{an_hour}", "--libvirt.uri=qemu:///system"],
+                                 stdout=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.kill)
+
+        def frame():
+            self.assertTrue(select.select([child.stdout], [], [], 30)[0], "nothing is told")
+            return os.read(child.stdout.fileno(), 1 << 20)
+        self.assertIn(b"booted", frame())
+        for command, reason in (("suspend", b"user"), ("resume", b"unpaused")):
+            LAB.libvirt.virsh(command, IDLE.name)
+            self.assertIn(reason, frame())
+
+    def test_8_libvirtd_gets_no_calls_but_these(self):
+        before = len(LAB.libvirt.calls())
+        LAB.restart_exporter()  # And nobody else talks to libvirtd meanwhile.
+        asked_since(BUSY, time.monotonic())
+        asked_since(IDLE, time.monotonic())
+        calls = collections.Counter(LAB.libvirt.calls()[before:])
+        print("# calls: " + ", ".join(f"{CALLS.get(call, call)} {count}" for call, count in sorted(calls.items())),
+              flush=True)
+        self.assertLessEqual(set(calls), set(CALLS))
+        self.assertIn(344, calls)
+
+    def test_9_forty_guests_are_asked_all_the_time_and_cost_little(self):
+        crowd = [guests.BareGuest(f"crowd-{i}", LAB.work) for i in range(40)]
+        self.addCleanup(LAB.destroy, *crowd)
+        LAB.create(*crowd)
+        names = {guest.name for guest in crowd}
+
+        def all_told():
+            return names <= {sample.labels["domain"] for sample in
+                             LAB.scrape().named("vcpu_domain_block_requests_total", op="read")}
+        wait_for(all_told, 120, "the figures of all guests")
+        libvirtd = LAB.libvirt.daemon.pid
+        with LAB.watch(*crowd) as watch:
+            children = children_of(LAB.exporter.pid)
+            self.assertEqual(2, len(children))
+            cpu_before, began = [cpu_seconds(pid) for pid in (libvirtd, *children)], time.monotonic()
+            wait_for(lambda: LAB.scrape() and time.monotonic() - began > 30, 40, "30 seconds to be over")
+            spent = [cpu_seconds(pid) - before for pid, before in zip((libvirtd, *children), cpu_before)]
+            oldest = max(sample.value for sample in LAB.scrape().named("vcpu_libvirt_monitor_age_seconds"))
+        seconds = time.monotonic() - began
+        print(f"# 40 guests: libvirtd {spent[0] / seconds:.2%} of a CPU, our children {sum(spent[1:]) / seconds:.2%}, "
+              f"oldest figures {oldest:.1f} s", flush=True)
+        before, began = cpu_seconds(libvirtd), time.monotonic()
+        LAB.libvirt.virsh("domstats", "--nowait", "--block", "--vcpu", "--iothread")
+        print(f"# virsh domstats of the same groups, once: {time.monotonic() - began:.3f} s, of which "
+              f"{cpu_seconds(libvirtd) - before:.3f} s of CPU in libvirtd", flush=True)
+        self.assertLess(oldest, 60)
+        self.assertEqual([], watch.problems[:5])
+        print(f"# {watch.summary()}", flush=True)
+
+
+def main():
+    return test_live.run(Libvirt, sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
