@@ -36,10 +36,10 @@ Result<std::vector<HugePagePool>> read_huge_pages(const Roots& roots) {
   for (const auto& directory : *directories) {
     const auto bytes = page_bytes(directory);
     if (!bytes) continue;
-    const auto path = root + "/" + directory;
-    const auto pages = read_as(path + "/nr_hugepages", parse_count);
+    const auto pool = root + "/" + directory + "/";
+    const auto pages = read_as(pool + "nr_hugepages", parse_count);
     if (!pages) return pages.error();
-    const auto free = read_as(path + "/free_hugepages", parse_count);
+    const auto free = read_as(pool + "free_hugepages", parse_count);
     if (!free) return free.error();
     pools.push_back({*bytes, *pages, *free});
   }

@@ -43,7 +43,7 @@ class NumaMapsReader {
     std::string_view missing_reason;  // Empty where `huge` is there.
   };
   // What is known now; has it read, again where it is old. Never waits.
-  Answer of(const VmId& vm);
+  Answer of(const VmId& process);
 
   // Forgets processes that nobody has asked for since the last call.
   void forget_unasked();

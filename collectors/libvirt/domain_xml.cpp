@@ -100,8 +100,9 @@ std::string_view namespace_of(pugi::xml_node node) {
   const auto wanted = colon == std::string_view::npos
                           ? std::string("xmlns")
                           : "xmlns:" + std::string(name.substr(0, colon));
-  for (; node; node = node.parent())
-    if (const auto found = node.attribute(wanted.c_str())) return found.value();
+  for (; !node.empty(); node = node.parent())
+    if (const auto found = node.attribute(wanted.c_str()); !found.empty())
+      return found.value();
   return {};
 }
 
@@ -112,21 +113,44 @@ void add_metadata(const std::string& key, std::string_view value,
   metadata.emplace_back(key, value);
 }
 
-// `path` is of this very element.
-void read_metadata(pugi::xml_node element, const std::string& path, int depth,
-                   LibvirtMetadata& metadata) {
-  if (depth > kMaxMetadataDepth || path.size() > kMaxMetadataKey) return;
+void add_attributes(pugi::xml_node element, const std::string& path,
+                    LibvirtMetadata& metadata) {
   for (const auto attribute : element.attributes()) {
     const std::string_view name = attribute.name();
     if (name == "xmlns" || name.starts_with("xmlns:")) continue;
     add_metadata(path + "@" + std::string(name), attribute.value(), metadata);
   }
-  add_metadata(path, element.child_value(), metadata);
-  for (const auto child : element.children()) {
-    if (metadata.size() == kMaxMetadata) return;
-    if (child.type() == pugi::node_element)
-      read_metadata(child, path + "/" + std::string(local_name(child)),
-                    depth + 1, metadata);
+}
+
+constexpr std::size_t kMaxUnread = 4096;
+
+// An element that is still to be read, with those in it.
+struct Unread {
+  pugi::xml_node element;
+  std::string path;
+  int depth = 0;
+};
+
+// In the order of the text. `path` is of this very element.
+void read_metadata(pugi::xml_node element, const std::string& path,
+                   LibvirtMetadata& metadata) {
+  std::vector<Unread> unread{{element, path, 1}};
+  while (!unread.empty() && metadata.size() < kMaxMetadata) {
+    const Unread next = std::move(unread.back());
+    unread.pop_back();
+    if (next.depth > kMaxMetadataDepth || next.path.size() > kMaxMetadataKey)
+      continue;
+    add_attributes(next.element, next.path, metadata);
+    add_metadata(next.path, next.element.child_value(), metadata);
+    const auto first_child = unread.size();
+    for (const auto child : next.element.children()) {
+      if (unread.size() == kMaxUnread) break;
+      if (child.type() != pugi::node_element) continue;
+      unread.push_back({child, next.path + "/" + std::string(local_name(child)),
+                        next.depth + 1});
+    }
+    std::reverse(unread.begin() + static_cast<std::ptrdiff_t>(first_child),
+                 unread.end());
   }
 }
 
@@ -156,7 +180,7 @@ Result<LibvirtMetadata> parse_metadata(std::string_view xml) {
     read_metadata(element,
                   "{" + std::string(namespace_of(element)) + "}" +
                       std::string(local_name(element)),
-                  1, metadata);
+                  metadata);
   }
   return metadata;
 }

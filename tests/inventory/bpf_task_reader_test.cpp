@@ -238,6 +238,7 @@ TEST_F(BpfReader, LeavesOutWhoWasNotChosenAndWhoHasEnded) {
 }
 
 TEST_F(BpfReader, SeesAWaitThatGoesOn) {
+  const auto before = std::chrono::steady_clock::now();
   FakeVm vm(qemu_argv("waits", "dddddddd-0000-0000-0000-000000000007"),
             {"CPU 0/KVM", "CPU 1/KVM"});
   for (const Task& task : read(vm.pid())) pin(task.tid, 1);
@@ -251,7 +252,7 @@ TEST_F(BpfReader, SeesAWaitThatGoesOn) {
     for (const Task& task : read(vm.pid()))
       longest = std::max(longest, *task.waiting_ns);
   }
-  const auto most = std::chrono::steady_clock::now() - start;
+  const auto most = std::chrono::steady_clock::now() - before;
   vm.finish_spin();
   EXPECT_GE(longest, 1'000'000U);
   EXPECT_LE(longest, static_cast<std::uint64_t>(most.count()));
