@@ -26,22 +26,29 @@ std::optional<std::uint64_t> page_bytes(std::string_view directory) {
   return *kib * kBytesPerKib;
 }
 
+Result<HugePagePool> read_pool(const std::string& directory,
+                               std::uint64_t bytes) {
+  const auto pages = read_as(directory + "/nr_hugepages", parse_count);
+  if (!pages) return pages.error();
+  const auto free = read_as(directory + "/free_hugepages", parse_count);
+  if (!free) return free.error();
+  return HugePagePool{bytes, *pages, *free};
+}
+
 }  // namespace
 
 Result<std::vector<HugePagePool>> read_huge_pages(const Roots& roots) {
   const auto root = roots.sys + "/kernel/mm/hugepages";
   const auto directories = list_directories(root);
   if (!directories) return directories.error();
+  const auto top = root + "/";
   std::vector<HugePagePool> pools;
   for (const auto& directory : *directories) {
     const auto bytes = page_bytes(directory);
     if (!bytes) continue;
-    const auto pool = root + "/" + directory + "/";
-    const auto pages = read_as(pool + "nr_hugepages", parse_count);
-    if (!pages) return pages.error();
-    const auto free = read_as(pool + "free_hugepages", parse_count);
-    if (!free) return free.error();
-    pools.push_back({*bytes, *pages, *free});
+    auto pool = read_pool(top + directory, *bytes);
+    if (!pool) return pool.error();
+    pools.push_back(*pool);
   }
   return pools;
 }

@@ -117,6 +117,7 @@ class Security final : public Collector {
     say_features(posture.features, families);
     say_vulnerabilities(posture, families);
     say_pairs(snapshot, families);
+    say_core_scheduling(snapshot, families);
     return {};
   }
 
@@ -177,6 +178,22 @@ class Security final : public Collector {
                "/proc/PID/task/TID/stat and "
                "/sys/devices/system/cpu/cpuN/topology/core_cpus_list.")
         .add({}, pairs.mixed);
+  }
+
+  static void say_core_scheduling(const Snapshot& snapshot,
+                                  Families& families) {
+    std::optional<int> scheduled;
+    for (const Vm& vm : snapshot.vms)
+      for (const Thread& vcpu : vm.vcpus())
+        if (vcpu.core_scheduled)
+          scheduled = scheduled.value_or(0) + (*vcpu.core_scheduled ? 1 : 0);
+    if (!scheduled) return;
+    families
+        .gauge("vcpu_host_core_scheduled_vcpus",
+               "vCPUs with a core scheduling cookie: the kernel runs nobody "
+               "with another cookie, or none, on the other threads of their "
+               "core. From eBPF, core_cookie.")
+        .add({}, *scheduled);
   }
 
   const Roots roots_;

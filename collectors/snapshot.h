@@ -57,6 +57,9 @@ struct Thread {
   std::optional<int> cpu;                   // Logical CPU it last ran on.
   std::shared_ptr<const CpuSet> allowed;    // Online CPUs it may use; null:
                                             // unknown. Equal sets are shared.
+  std::optional<bool> core_scheduled;       // Shares a core only with threads
+                                            // that have its cookie; empty:
+                                            // nobody tells.
   LabelSet labels;                          // domain and vcpu; only for vCPUs.
 };
 

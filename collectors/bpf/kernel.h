@@ -101,7 +101,8 @@ struct task_struct {
   char comm[16];
   struct signal_struct* signal;
   struct mm_struct* mm;
-  struct css_set* cgroups; /* CONFIG_CGROUPS */
+  struct css_set* cgroups;   /* CONFIG_CGROUPS */
+  unsigned long core_cookie; /* CONFIG_SCHED_CORE; 0: none. */
 } KERNEL_STRUCT;
 
 /* Before Linux 5.14. */

@@ -163,6 +163,8 @@ Task BpfTaskReader::make_task(const Record& record) {
                          from.voluntary, from.involuntary, from.migrations};
   task.waiting_ns = from.waiting_ns;
   task.allowed = allowed(record.mask);
+  if (from.core_cookie != ~__u64{0})
+    task.core_scheduled = from.core_cookie != 0;
   return task;
 }
 

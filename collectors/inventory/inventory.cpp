@@ -314,6 +314,7 @@ Thread Inventory::make_thread(Instance& instance, const TaskWithRole& known) {
   thread.cpu = task.cpu;
   thread.waiting_ns = task.waiting_ns;
   thread.allowed = task.allowed;
+  thread.core_scheduled = task.core_scheduled;
   thread.sched = task.sched;
   const VmTotals::ThreadId id{task.tid, task.start_ticks};
   if (role.role == ThreadRole::kVcpu) {

@@ -42,6 +42,7 @@ struct Task {
   std::optional<SchedStat> sched;
   std::optional<std::uint64_t> waiting_ns;  // The wait that goes on; 0: none.
   std::shared_ptr<const CpuSet> allowed;    // Online CPUs only; null: unknown.
+  std::optional<bool> core_scheduled;       // As Thread's.
 };
 
 // Of one process, as a pass over its threads tells it.

@@ -86,6 +86,9 @@ int read_tasks(struct bpf_iter__task *context) {
     out->hugetlb_pages = task->mm->hugetlb_usage.counter;
   out->groups = 0;
   if (bpf_core_field_exists(task->cgroups)) out->groups = (u64)task->cgroups;
+  out->core_cookie = ~0ULL;
+  if (bpf_core_field_exists(task->core_cookie))
+    out->core_cookie = task->core_cookie;
   comm = (void *)task + bpf_core_field_offset(task->comm);
   ((u64 *)out->comm)[0] = comm[0];
   ((u64 *)out->comm)[1] = comm[1];

@@ -33,6 +33,7 @@ struct task_record {
   __u64 page_table_bytes;   /* Of its process. */
   __u64 hugetlb_pages;      /* Of its process, in base pages. */
   __u64 groups;             /* Another where its control groups are others. */
+  __u64 core_cookie;        /* 0: none; ~0: the kernel knows no such thing. */
   char comm[16];
 };
 

@@ -59,6 +59,22 @@ class SecurityOf : public testing::Test {
   }
 };
 
+TEST_F(SecurityOf, CountsVcpusWithACoreSchedulingCookie) {
+  const auto vcpu = [](int index, std::optional<bool> scheduled) {
+    auto thread = vcpu_thread("a", index, {}, 0, {0});
+    thread.core_scheduled = scheduled;
+    return thread;
+  };
+  const std::string metric = "vcpu_host_core_scheduled_vcpus";
+  collect(snapshot_of({vm_of("a", {vcpu(0, true), vcpu(1, false)}),
+                       vm_of("b", {vcpu(0, true), vcpu(1, std::nullopt)})}));
+  EXPECT_THAT(samples(metric), ElementsAre(metric + " 2"));
+  collect(snapshot_of({vm_of("a", {vcpu(0, false)})}));
+  EXPECT_THAT(samples(metric), ElementsAre(metric + " 0"));
+  collect(snapshot_of({vm_of("a", {vcpu(0, std::nullopt)})}));
+  EXPECT_THAT(samples(metric), IsEmpty());
+}
+
 TEST_F(SecurityOf, AXeon) {
   build_xeon(tree_);
   collect();

@@ -41,7 +41,7 @@ STEPS = {
         done
         vcpu_exporter --no-libvirt --web.listen-address=$address 2>/run/cgroup_exporter.log &
         echo $! >/run/cgroup_exporter.pid
-        await 20 wget -q -O /dev/null http://$address/-/ready || {{ cat /run/cgroup_exporter.log >&2 && exit 1; }}
+        await_seen $address /run/cgroup_exporter.log {NAME}
     """,
     "cgroup_free_page": GROUPS + "wget -q -O - http://$address/metrics",
     "cgroup_limit": GROUPS + """

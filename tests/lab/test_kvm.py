@@ -25,7 +25,7 @@ STEPS = {
         await_inner_guest {NAME}
         vcpu_exporter --no-libvirt --no-ebpf --web.listen-address={ADDRESS} 2>/run/kvm_exporter.log &
         echo $! >/run/kvm_exporter.pid
-        await 20 wget -q -O /dev/null http://{ADDRESS}/-/ready || {{ cat /run/kvm_exporter.log >&2 && exit 1; }}
+        await_seen {ADDRESS} /run/kvm_exporter.log {NAME}
     """,
     "kvm_rights": "grep -E '^(Uid|CapEff|CapPrm)' /proc/$(cat /run/kvm_exporter.pid)/status",
     "kvm_before": TRUTH,

@@ -31,6 +31,22 @@ await_inner_guest() { # await_inner_guest NAME: until it has booted.
   await 95 grep -qs 'inner guest is ready' "/run/$1.serial" || { cat "/run/$1.log" "/run/$1.serial" >&2 && return 1; }
 }
 
+# The command lines of guests may be read too late for the first page of a slow machine.
+await_seen() { # await_seen ADDRESS LOG NAME...: until the exporter that listens there shows all these guests.
+  local address=$1 log=$2
+  shift 2
+  await 60 all_seen "$address" "$@" || { cat "$log" >&2 && return 1; }
+}
+
+all_seen() { # all_seen ADDRESS NAME...
+  local page name
+  page=$(wget -q -O - "http://$1/metrics") || return 1
+  shift
+  for name in "$@"; do
+    echo "$page" | grep -q "^vcpu_run_seconds_total{domain=\"$name\"" || return 1
+  done
+}
+
 vcpu_schedstats() { # vcpu_schedstats NAME...: "NAME VCPU RUN_NS WAIT_NS DISPATCHES" of the vCPU threads of inner guests
   local name task comm vcpu
   for name in "$@"; do
