@@ -17,7 +17,6 @@ local panel = import '../lib/panel.libsonnet';
   local count(expr) = 'count(%s) or vector(0)' % expr,
   // Series of a cluster have no instance.
   local cluster(metric) = '%s{job=~"$job", cluster=~"$cluster"}' % metric,
-  local clusterName = '{{cluster}} {{hypervisor}}',
 
   local worstHosts(expr) = '%s and on (job, instance) topk($top, %s)' % [expr, perHost(recorded.hostWorstContention)],
   local worstVms(expr) = '%s and on (job, instance, domain) topk($top, %s)' % [expr, perVm(recorded.worstContention)],
@@ -155,8 +154,8 @@ local panel = import '../lib/panel.libsonnet';
       'By all vCPUs of a cluster together, and the worst vCPU of it. The line is what the SLO allows over 30 days.',
       'percentunit',
       [
-        panel.target(cluster('cluster:vcpu_contention:avg_ratio_rate5m'), clusterName + ' all'),
-        panel.target(cluster('cluster:vcpu_contention:max_ratio_rate5m'), clusterName + ' worst'),
+        panel.target(cluster('cluster:vcpu_contention:avg_ratio_rate5m'), '{{cluster}} {{hypervisor}} all'),
+        panel.target(cluster('cluster:vcpu_contention:max_ratio_rate5m'), '{{cluster}} {{hypervisor}} worst'),
       ],
     ) + panel.thresholdLines(1 - config.slo.objective),
   ],
@@ -195,13 +194,13 @@ local panel = import '../lib/panel.libsonnet';
       'CPUs busy by cluster',
       'Share of all CPU time of a cluster that is used.',
       'percentunit',
-      [panel.target(cluster('cluster:vcpu_host_cpu_busy:ratio_rate5m'), clusterName)],
+      [panel.target(cluster('cluster:vcpu_host_cpu_busy:ratio_rate5m'), '{{cluster}}')],
     ) + panel.thresholdLines(board.busy.warning, board.busy.critical) + panel.maximum(1),
     panel.timeseries(
       'Density by cluster',
       'vCPUs per physical core, all hosts of a cluster together.',
       'short',
-      [panel.target(cluster('cluster:vcpu_host_thread_density:ratio'), clusterName)],
+      [panel.target(cluster('cluster:vcpu_host_thread_density:ratio'), '{{cluster}}')],
     ) + panel.thresholdLines(board.density.warning, board.density.critical),
   ],
 
