@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboards with real data: every query answered by a real Prometheus, every panel drawn. Prints "ok|not ok|skip" lines.
 
-usage: real.py BUILD   where vcpu_exporter and fake_vmm are
+usage: real.py BUILD   where vcpu_exporter and fake_vmm are; pictures go to BUILD/pictures/out
 """
 import sys
 import tempfile
 
+import pictures
 import queries
 import stage
 
@@ -16,11 +17,17 @@ def main():
     if missing := stage.why_not_here(build):
         print(f"skip queries answered: {missing}")
         return 0
+    dashboards = queries.load()
+    npm = pictures.Npm(build)
     with tempfile.TemporaryDirectory(prefix="vcpu-dashboards-") as work:
         where = stage.Stage(build, work)
         try:
             where.start()
-            return queries.check(where, queries.load())
+            failed = queries.check(where, dashboards)
+            if npm.problem:
+                print(f"skip pictures drawn: {npm.problem}")
+                return failed
+            return pictures.draw(where, npm, dashboards) or failed
         finally:
             where.close()
 

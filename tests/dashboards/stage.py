@@ -137,19 +137,23 @@ class Vm:
     def close(self):
         self.end.set()
         self.worker.join()
-        self.process.stdin.close()
-        self.process.wait()
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait()
 
 
 class Stage:
     def __init__(self, build, work):
         self.build, self.work = pathlib.Path(build).resolve(), pathlib.Path(work)
-        self.closers = []
+        self.closers, self.vms = [], []
         self.address = None
+        self.end = None
 
     def start(self):
         for name, (threads, share) in VMS.items():
-            self.closers.append(Vm(self.build / "fake_vmm", name, threads, share).close)
+            vm = Vm(self.build / "fake_vmm", name, threads, share)
+            self.vms.append(vm)
+            self.closers.append(vm.close)
         exporter = self.daemon("exporter", [self.build / "vcpu_exporter", "--web.listen-address=127.0.0.1:0"])
         pages = Pages(exporter.listening_address())
         self.closers.append(pages.close)
@@ -174,6 +178,14 @@ class Stage:
         self.closers.append(daemon.stop)
         daemon.start()
         return daemon
+
+    def rest(self, seconds):
+        """Waits for data of so many seconds, then lets the VMs end: what comes now is not to compete with them. `end` is until when
+        there are data."""
+        wait_for(lambda: self.seconds_of_data() >= seconds, 2 * seconds, f"{seconds} s of data")
+        self.end = int(time.time()) - 2
+        for vm in self.vms:
+            vm.close()
 
     def seconds_of_data(self):
         answer = self.ask("query", query=f'count_over_time(up{{instance="{REAL}:9752"}}[5m])')
