@@ -118,7 +118,7 @@ local panel = import '../lib/panel.libsonnet';
       'Series or threads left out on purpose, per second, by reason. Good is 0: raise the limit or find what floods the host.',
       'cps',
       [panel.target('sum by (reason) (%s)' % rate('vcpu_series_dropped_total'), '{{reason}}')],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Requests',
       'Answered per second, by code. 503: more requests at once than --web.max-requests.',
@@ -152,7 +152,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'revision', name: 'Revision' },
         { from: 'C', name: 'Configuration read', mappings: upDown, limits: { warning: null, critical: null } },
         { from: 'D', name: 'libvirt answers', mappings: upDown, limits: { warning: null, critical: null } },
-        { from: 'E', name: "libvirt's data, age", unit: 's', limits: { warning: stale, critical: null } },
+        { from: 'E', name: "libvirt's data, age", unit: 's', width: 150, limits: { warning: stale, critical: null } },
       ],
     ) + { options+: { sortBy: [{ displayName: 'Answers', desc: false }] } },
   ],

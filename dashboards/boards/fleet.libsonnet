@@ -45,7 +45,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(count('%s > %g' % [select(recorded.density), board.density.warning]), 'hosts')],
     ) + panel.thresholds(warning=1) + panel.wide(3),
     panel.stat(
-      'VMs far from their memory',
+      'VMs far from memory',
       'VMs of which over %g%% of the memory accesses cross NUMA nodes.' % (board.remote.warning * 100),
       'short',
       [panel.target(count('%s > %g' % [select(recorded.misplacement), board.remote.warning]), 'VMs')],
@@ -58,7 +58,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(count('%s > %d' % [select(recorded.swapIn), board.swapIn.critical]), 'hosts')],
     ) + panel.thresholds(critical=1) + panel.wide(3),
     panel.stat(
-      'Hosts not answering',
+      'Hosts silent',
       'Hosts whose exporter Prometheus cannot scrape: nothing is known of their VMs.',
       'short',
       [panel.target(count('%s == 0' % select('up')), 'hosts')],
@@ -85,8 +85,8 @@ local panel = import '../lib/panel.libsonnet';
         board.hostColumn,
         { from: 'A', name: 'Worst vCPU waits', unit: 'percentunit', decimals: 1, limits: board.steal, bar: 1 },
         { from: 'B', name: 'vCPUs wait', unit: 'percentunit', decimals: 1, limits: board.steal, width: 100 },
-        { from: 'culprit', name: 'Taken by' },
-        { from: 'C', name: 'Its share', unit: 'percentunit', decimals: 0, limits: board.culprit, width: 90 },
+        { from: 'culprit', name: 'Taken by', empty: '-' },
+        { from: 'C', name: 'Its share', unit: 'percentunit', decimals: 0, limits: board.culprit, width: 90, empty: '-' },
       ],
     ) + panel.sortedBy('Worst vCPU waits') + panel.wide(3),
     panel.table(
@@ -100,7 +100,7 @@ local panel = import '../lib/panel.libsonnet';
         }), limits: { warning: null, critical: null }, width: 85 },
         { from: 'alertname', name: 'Alert' },
         board.hostColumn,
-        board.vmColumn,
+        board.vmColumn { empty: '-' },
       ],
     ) + { options+: { sortBy: [{ displayName: 'Severity', desc: false }] } } + panel.whenEmpty('No alert fires') + panel.wide(2),
   ],
@@ -195,13 +195,13 @@ local panel = import '../lib/panel.libsonnet';
       'Share of all CPU time of a cluster that is used.',
       'percentunit',
       [panel.target(cluster('cluster:vcpu_host_cpu_busy:ratio_rate5m'), '{{cluster}}')],
-    ) + panel.thresholdLines(board.busy.warning, board.busy.critical) + panel.maximum(1),
+    ) + panel.few + panel.thresholdLines(board.busy.warning, board.busy.critical) + panel.maximum(1),
     panel.timeseries(
       'Density by cluster',
       'vCPUs per physical core, all hosts of a cluster together.',
       'short',
       [panel.target(cluster('cluster:vcpu_host_thread_density:ratio'), '{{cluster}}')],
-    ) + panel.thresholdLines(board.density.warning, board.density.critical),
+    ) + panel.few + panel.thresholdLines(board.density.warning, board.density.critical),
   ],
 
   grafanaDashboards+:: {

@@ -37,7 +37,7 @@ local panel = import '../lib/panel.libsonnet';
       'Under which hypervisor how many of them run.',
       'short',
       [panel.target('count by (hypervisor) (%s)' % select('vcpu_guest_info'), '{{hypervisor}}')],
-    ) + panel.withName + { options+: { colorMode: 'none' } } + panel.wide(2) + panel.whenEmpty('None'),
+    ) + panel.withName + panel.wide(2) + panel.whenEmpty('None'),
   ],
 
   local waits = [
@@ -91,7 +91,7 @@ local panel = import '../lib/panel.libsonnet';
         rate('vcpu_host_cpu_seconds_total', 'mode!~"idle|iowait"'),
         select('vcpu_guest_info'),
       ], '{{mode}}')],
-    ) + panel.stacked + panel.colours({ '/^steal$/': 'red' }),
+    ) + panel.stacked + board.modeColours,
   ],
 
   grafanaDashboards+:: {

@@ -30,37 +30,37 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target('topk(1, %s)' % worst, vm)],
     )
     + panel.thresholds(board.steal.warning, board.steal.critical)
-    + panel.whenEmpty('No VM') + panel.withName + panel.decimals(1) + panel.linked(board.graphToVm) + panel.wide(2),
+    + panel.whenEmpty('No VM') + panel.withName + panel.decimals(1) + panel.linked(board.graphToVm) + panel.wide(5),
     panel.stat(
       'Takes most from others',
       'The VM or host process that has the CPU for most of the time that VMs wait: seconds per second, of all waiting vCPUs.',
       's',
       [panel.target('topk(1, sum by (culprit) (%s))' % stolen, '{{culprit}}')],
-    ) + panel.withName + panel.decimals(2) + { options+: { colorMode: 'none' } } + panel.whenEmpty('Nobody') + panel.wide(2),
-    panel.stat('Virtual machines', 'Virtual machines that run here.', 'short', [panel.target(
+    ) + panel.withName + panel.decimals(2) + panel.whenEmpty('Nobody') + panel.wide(5),
+    panel.stat('VM count', 'Virtual machines that run here.', 'short', [panel.target(
       'sum(count by (job, instance) (%s))' % select('vcpu_domain_info'),
       'VMs',
-    )]) + panel.whenEmpty('0'),
+    )]) + panel.whenEmpty('0') + panel.wide(2),
     panel.stat('vCPUs', 'Virtual CPUs of all VMs.', 'short', [
       panel.target('sum(%s)' % select('vcpu_host_vcpus'), 'vCPUs'),
-    ]),
+    ]) + panel.wide(2),
     panel.stat('vCPUs per core', 'On the densest host chosen. Up to %g is good, over %g VMs wait for each other.' % [
       board.density.warning,
       board.density.critical,
     ], 'short', [
       panel.target('max(%s)' % select('vcpu_host_thread_density_ratio'), 'vCPUs per core'),
-    ]) + panel.thresholds(board.density.warning, board.density.critical) + panel.decimals(1),
+    ]) + panel.thresholds(board.density.warning, board.density.critical) + panel.decimals(1) + panel.wide(3),
     panel.stat('Host CPU busy', 'Share of all logical CPUs that was busy, on the busiest host chosen. %g%% is to be left.' % (
       limits.VcpuReserveExhausted.warning.below * 100
     ), 'percentunit', [
       panel.target('max(avg without (cpu) (%s))' % rate('vcpu_host_cpu_busy_seconds_total'), 'busy'),
-    ]) + panel.thresholds(board.busy.warning, board.busy.critical) + panel.decimals(0),
-    panel.stat('Read from the swap', 'Bytes per second read back: each read stops a vCPU. Good is 0.', 'Bps', [
+    ]) + panel.thresholds(board.busy.warning, board.busy.critical) + panel.decimals(0) + panel.wide(3),
+    panel.stat('Swap reads', 'Bytes per second read back: each read stops a vCPU. Good is 0.', 'Bps', [
       panel.target('sum(%s)' % rate('vcpu_host_swap_bytes_total', 'direction="in"'), 'read'),
-    ]) + panel.thresholds(critical=board.swapIn.critical) + panel.decimals(0),
-    panel.stat('Hottest package', 'Degrees Celsius; over %g the CPU slows down.' % board.heat.warning, 'celsius', [
+    ]) + panel.thresholds(critical=board.swapIn.critical) + panel.decimals(0) + panel.wide(2),
+    panel.stat('Hottest', 'Degrees Celsius; over %g the CPU slows down.' % board.heat.warning, 'celsius', [
       panel.target('max(%s)' % select('vcpu_host_cpu_temperature_celsius'), 'hottest'),
-    ]) + panel.thresholds(board.heat.warning) + panel.decimals(0) + panel.whenEmpty('Not told'),
+    ]) + panel.thresholds(board.heat.warning) + panel.decimals(0) + panel.whenEmpty('Not told') + panel.wide(2),
   ],
 
   local contention = [
@@ -70,7 +70,7 @@ local panel = import '../lib/panel.libsonnet';
       'its own CPU quota stopped it where the exporter tells that. What VcpuStealHigh watches; needs the recording rules.',
       'percentunit',
       [panel.target(topGauge(worst), vm)],
-    ) + panel.thresholdLines(board.steal.warning, board.steal.critical) + panel.linked(board.graphToVm) + panel.wide(3),
+    ) + panel.thresholdLines(board.steal.warning, board.steal.critical) + panel.linked(board.graphToVm) + panel.wide(4),
     panel.table(
       'Who steals from whom',
       'Of the time that a VM waits for a CPU, the part that another VM or a process of the host had it: seconds per second, all its ' +
@@ -82,7 +82,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'culprit_kind', name: 'Kind', width: 85 },
         { from: 'A', name: 'Takes, s/s', unit: 's', bar: null },
       ],
-    ) + panel.sortedBy('Takes, s/s') + panel.whenEmpty('Nobody') + panel.wide(3),
+    ) + panel.sortedBy('Takes, s/s') + panel.whenEmpty('Nobody') + panel.wide(4),
     panel.bargauge(
       'Takes most from others',
       'Who has the CPU while others wait, over all victims, seconds per second. The first is whom to move or to cap.',
@@ -90,7 +90,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target('sort_desc(topk($top, sum by (culprit) (%s) > 0))' % stolen, '{{culprit}}')],
     ) + panel.decimals(2) + panel.whenEmpty('Nobody') + { fieldConfig+: { defaults+: {
       color: { mode: 'fixed', fixedColor: 'orange' },
-    } } } + panel.wide(2),
+    } } } + panel.wide(3),
   ],
 
   local vms = [
@@ -116,7 +116,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'B', name: 'vCPUs wait', unit: 'percentunit', decimals: 1, limits: board.steal },
         { from: 'C', name: 'CPUs used', unit: 'short', decimals: 2 },
         { from: 'D', name: 'vCPUs', unit: 'short', decimals: 0 },
-        { from: 'E', name: 'Stopped by quota', unit: 'percentunit', decimals: 0, limits: board.throttled },
+        { from: 'E', name: 'Quota stops', unit: 'percentunit', decimals: 0, limits: board.throttled },
         { from: 'F', name: 'Involuntary/s', unit: 'short', decimals: 0 },
         { from: 'G', name: 'Migrations/s', unit: 'short', decimals: 0 },
         { from: 'H', name: 'Far memory', unit: 'percentunit', decimals: 0, limits: board.remote },
@@ -136,7 +136,7 @@ local panel = import '../lib/panel.libsonnet';
         panel.target(select('vcpu_host_thread_density_ratio'), 'host'),
         panel.target(select('vcpu_node_thread_density_ratio'), 'node {{numa_node}}'),
       ],
-    ) + panel.thresholdLines(board.density.warning, board.density.critical),
+    ) + panel.few + panel.thresholdLines(board.density.warning, board.density.critical),
     panel.timeseries(
       'Host CPU by mode',
       'Logical CPUs occupied, by what occupied them; guest is time inside VMs.',
@@ -144,7 +144,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(
         'sum by (mode) (%s) > 0' % rate('vcpu_host_cpu_seconds_total', 'mode!~"idle|iowait"'), '{{mode}}'
       )],
-    ) + panel.stacked,
+    ) + panel.stacked + board.modeColours,
     panel.timeseries(
       'Busiest CPUs',
       'Share of time each logical CPU was busy. A few that stand out are pins; all alike is a full host.',
@@ -241,7 +241,7 @@ local panel = import '../lib/panel.libsonnet';
       'Share of the time that something on this host stood still for want of CPU, memory or I/O (PSI). Memory is to be 0.',
       'percentunit',
       [panel.target('max by (resource) (%s)' % rate('vcpu_host_pressure_seconds_total', 'kind="some"'), '{{resource}}')],
-    ) + panel.maximum(1),
+    ) + panel.few + panel.maximum(1),
     panel.timeseries(
       'Memory',
       'What is there, what is left, what lies in the swap.',
@@ -253,19 +253,19 @@ local panel = import '../lib/panel.libsonnet';
         panel.target('sum(%s)' % memory('page_tables'), 'page tables'),
         panel.target('sum(%s)' % memory('hugepages_total'), 'huge pages'),
       ],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Swapping',
       'Bytes per second. Reading (in) is what stops VMs; the line is where VcpuMemorySwapping pages.',
       'Bps',
       [panel.target('sum by (direction) (%s)' % rate('vcpu_host_swap_bytes_total'), '{{direction}}')],
-    ) + panel.thresholdLines(critical=board.swapIn.critical),
+    ) + panel.few + panel.thresholdLines(critical=board.swapIn.critical),
     panel.timeseries(
       'Memory promised',
       'What the VMs may use over what there is. Over 1 they do not all fit.',
       'short',
       [panel.target(select('vcpu_host_memory_overcommit_ratio'), 'promised / total')],
-    ) + panel.thresholdLines(board.overcommit.warning) + panel.decimals(2),
+    ) + panel.few + panel.thresholdLines(board.overcommit.warning) + panel.decimals(2),
   ],
 
   local numa = [
@@ -280,7 +280,7 @@ local panel = import '../lib/panel.libsonnet';
       'Where the memory of all VMs lies.',
       'bytes',
       [panel.target('sum by (numa_node) (%s)' % select('vcpu_domain_memory_bytes'), 'node {{numa_node}}')],
-    ) + panel.stacked,
+    ) + panel.few + panel.stacked,
     panel.timeseries(
       'Requests to disks',
       'Mean time that a request takes, by the VM and disk that waits longest.',
@@ -295,19 +295,19 @@ local panel = import '../lib/panel.libsonnet';
       'The hottest sensor of each package. Over the line it slows down, which no steal shows.',
       'celsius',
       [panel.target(select('vcpu_host_cpu_temperature_celsius'), 'package {{package}}')],
-    ) + panel.thresholdLines(board.heat.warning),
+    ) + panel.few + panel.thresholdLines(board.heat.warning) + panel.minimum(20),
     panel.timeseries(
       'Slowed down for heat',
       'Times per second that a core or a package was too hot. Good is 0.',
       'cps',
       [panel.target('sum by (scope) (%s)' % rate('vcpu_host_cpu_throttles_total'), '{{scope}}')],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Clock',
       "Of the host's cores.",
       'hertz',
       [panel.target(select('vcpu_host_cpu_frequency_hertz'), '{{stat}}')],
-    ),
+    ) + panel.few,
     panel.stat(
       'Machine checks',
       'Machine-check exceptions in the time shown: the hardware reports errors. Good is 0.',
@@ -342,7 +342,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(select('vcpu_host_security_feature'))],
       [
         { from: 'feature', name: 'Feature' },
-        { from: 'A', name: 'Is', mappings: onOff, limits: { warning: null, critical: null } },
+        { from: 'A', name: 'Is', width: 80, mappings: onOff, limits: { warning: null, critical: null } },
         board.hostColumn,
       ],
     ) + { options+: { sortBy: [{ displayName: 'Is', desc: false }] } } + panel.whenEmpty('Not told'),

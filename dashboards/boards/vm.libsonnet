@@ -34,7 +34,7 @@ local panel = import '../lib/panel.libsonnet';
       'stopped. Under %g%% is fine, over %g%% hurts.' % [board.steal.warning * 100, board.steal.critical * 100],
       'percentunit',
       [panel.target('max(%s)' % select(recorded.worstContention), 'waits')],
-    ) + panel.thresholds(board.steal.warning, board.steal.critical) + panel.decimals(1) + { options+: { graphMode: 'none' } },
+    ) + panel.thresholds(board.steal.warning, board.steal.critical) + panel.decimals(1) + panel.wide(3),
     panel.stat(
       'Mostly taken by',
       'Who had the CPU for most of the time that this VM waited. Only `domain`, `overhead` and `host` are others; `self` is a ' +
@@ -48,43 +48,43 @@ local panel = import '../lib/panel.libsonnet';
         '{{culprit}} ({{culprit_kind}})'
       )],
     ) + panel.withName + panel.decimals(0) + panel.thresholds(board.culprit.warning) + panel.whenEmpty('Nobody')
-    + panel.wide(2),
+    + panel.wide(6),
     panel.stat(
       'Waiting right now',
       'The longest wait for a CPU that goes on at this moment. 0: none waits.',
       's',
       [panel.target('max(%s)' % select('vcpu_waiting_seconds'), 'waiting')],
-    ) + panel.thresholds(critical=board.waiting.critical) + panel.whenEmpty('Not told'),
+    ) + panel.thresholds(critical=board.waiting.critical) + panel.whenEmpty('Not told') + panel.wide(3),
     panel.stat(
-      'Stopped by its quota',
+      'Quota',
       'Share of the periods with work in which its own CPU quota stopped it. Good is 0; its limit, no other VM.',
       'percentunit',
       [panel.target('max(%s)' % select(recorded.throttledPeriods), 'stopped')],
-    ) + panel.thresholds(board.throttled.warning) + panel.decimals(1) + panel.whenEmpty('No quota'),
+    ) + panel.thresholds(board.throttled.warning) + panel.decimals(1) + panel.whenEmpty('No quota') + panel.wide(2),
     panel.stat(
       'CPUs used',
       "CPUs' worth of time that its vCPUs run.",
       'short',
       [panel.target('sum(%s)' % select(recorded.run), 'CPUs')],
-    ) + panel.decimals(2),
+    ) + panel.decimals(2) + panel.wide(2),
     panel.stat(
       'Far memory',
       'Share of its memory accesses that cross NUMA nodes. Good is 0.',
       'percentunit',
       [panel.target('max(%s)' % select('vcpu_domain_numa_misplacement_ratio'), 'far')],
-    ) + panel.thresholds(board.remote.warning) + panel.decimals(0) + panel.whenEmpty('Not told'),
+    ) + panel.thresholds(board.remote.warning) + panel.decimals(0) + panel.whenEmpty('Not told') + panel.wide(3),
     panel.stat(
-      'In the swap',
+      'Swapped',
       "Memory of this VM in the host's swap.",
       'bytes',
       [panel.target('sum(%s)' % select('vcpu_domain_swap_bytes'), 'swapped')],
-    ) + panel.thresholds(warning=1) + panel.whenEmpty('Not told'),
+    ) + panel.thresholds(warning=1) + panel.whenEmpty('Not told') + panel.wide(2),
     panel.stat(
       'Slowest disk',
       'Mean time that a request to its slowest disk takes.',
       's',
       [panel.target('max(%s)' % select(recorded.block), 'a request')],
-    ) + panel.thresholds(board.request.warning, board.request.critical) + panel.whenEmpty('No requests'),
+    ) + panel.thresholds(board.request.warning, board.request.critical) + panel.whenEmpty('No requests') + panel.wide(3),
   ],
 
   local taken = [
@@ -151,7 +151,7 @@ local panel = import '../lib/panel.libsonnet';
         panel.target(quantile(0.99), '99%'),
         panel.target(quantile(0.999), '99.9%'),
       ],
-    ),
+    ) + panel.few,
   ],
 
   local switches = [
@@ -202,19 +202,19 @@ local panel = import '../lib/panel.libsonnet';
       'Where its memory lies. Good is all on the nodes on which its vCPUs run.',
       'bytes',
       [panel.target('sum by (numa_node) (%s)' % select('vcpu_domain_memory_bytes'), 'node {{numa_node}}')],
-    ) + panel.stacked,
+    ) + panel.few + panel.stacked,
     panel.timeseries(
       'vCPUs by NUMA node',
       'How many of its vCPUs last ran on each node.',
       'short',
       [panel.target('count_values("numa_node", %s)' % select('vcpu_numa_node'), 'node {{numa_node}}')],
-    ) + panel.stacked,
+    ) + panel.few + panel.stacked,
     panel.timeseries(
       'Far memory accesses',
       'The share of its memory accesses that cross nodes, by where its vCPUs run and its memory lies. Good is 0.',
       'percentunit',
       [panel.target('max by (job, instance, domain) (%s)' % select('vcpu_domain_numa_misplacement_ratio'), 'far')],
-    ) + panel.thresholdLines(board.remote.warning) + panel.maximum(1),
+    ) + panel.few + panel.thresholdLines(board.remote.warning) + panel.maximum(1),
   ],
 
   local disks = [
@@ -254,13 +254,13 @@ local panel = import '../lib/panel.libsonnet';
         panel.target('max(%s)' % select('vcpu_domain_cpu_quota_cores'), 'allowed'),
         panel.target('sum(%s)' % rate('vcpu_domain_throttled_seconds_total'), 'stopped'),
       ],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Periods stopped by the quota',
       'Share of its periods with work in which the quota was used up. Good is 0.',
       'percentunit',
       [panel.target('max(%s)' % select(recorded.throttledPeriods), 'stopped')],
-    ) + panel.thresholdLines(board.throttled.warning) + panel.maximum(1),
+    ) + panel.few + panel.thresholdLines(board.throttled.warning) + panel.maximum(1),
     panel.timeseries(
       'Pressure of its group',
       'Share of the time that some of its threads stood still for want of CPU, memory or I/O (PSI). A control group of its own ' +
@@ -269,7 +269,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(
         'max by (resource) (%s)' % rate('vcpu_domain_pressure_seconds_total', 'kind="some"'), '{{resource}}'
       )],
-    ) + panel.maximum(1),
+    ) + panel.few + panel.maximum(1),
   ],
 
   local rest = [
@@ -278,13 +278,13 @@ local panel = import '../lib/panel.libsonnet';
       'Seconds waited per second by its emulator, I/O, vhost and worker threads: slow disks and networks begin here.',
       's',
       [panel.target('sum by (role) (%s)' % rate('vcpu_domain_thread_steal_seconds_total'), '{{role}}')],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Its other threads run',
       'CPUs that they use, beside the vCPUs.',
       'short',
       [panel.target('sum by (role) (%s)' % rate('vcpu_domain_thread_run_seconds_total'), '{{role}}')],
-    ) + panel.stacked,
+    ) + panel.few + panel.stacked,
     panel.timeseries(
       'Memory',
       "What it may use at most, what its balloon leaves it, and what lies in the host's swap: good is nothing there.",
@@ -294,13 +294,13 @@ local panel = import '../lib/panel.libsonnet';
         panel.target('sum(%s)' % select('vcpu_domain_memory_balloon_bytes'), 'balloon'),
         panel.target('sum(%s)' % select('vcpu_domain_swap_bytes'), 'in the swap'),
       ],
-    ),
+    ) + panel.few,
     panel.timeseries(
       'Major faults',
       'Page faults per second that waited for a disk or the swap; each stops a thread for as long.',
       'cps',
       [panel.target('sum(%s)' % rate('vcpu_domain_major_faults_total'), 'major faults')],
-    ),
+    ) + panel.few,
   ],
 
   local kvm = [
@@ -318,7 +318,7 @@ local panel = import '../lib/panel.libsonnet';
         panel.target('sum(%s)' % rate('vcpu_kvm_halt_wait_seconds_total'), 'halted'),
         panel.target('sum by (result) (%s)' % rate('vcpu_kvm_halt_poll_seconds_total'), 'polling: {{result}}'),
       ],
-    ),
+    ) + panel.few,
     panel.table(
       'Who it is',
       'Its VMM, and what OpenStack, KubeVirt, Proxmox and people call it.',
@@ -330,16 +330,16 @@ local panel = import '../lib/panel.libsonnet';
         ),
       ],
       [
-        { from: 'vmm', name: 'VMM' },
-        { from: 'accel', name: 'Runs by' },
-        { from: 'machine', name: 'Machine' },
-        { from: 'uuid', name: 'UUID' },
+        { from: 'vmm', name: 'VMM', width: 70 },
+        { from: 'accel', name: 'Runs by', width: 75 },
+        { from: 'machine', name: 'Machine', width: 80 },
+        { from: 'uuid', name: 'UUID', width: 290 },
         { from: 'title', name: 'Title' },
-        { from: 'openstack_project', name: 'Project' },
-        { from: 'kubevirt_namespace', name: 'Namespace' },
-        { from: 'proxmox_vmid', name: 'Proxmox id' },
+        { from: 'openstack_project', name: 'Project', width: 90 },
+        { from: 'kubevirt_namespace', name: 'Namespace', width: 95 },
+        { from: 'proxmox_vmid', name: 'Proxmox id', width: 95 },
       ],
-    ),
+    ) + panel.wide(2),
   ],
 
   grafanaDashboards+:: {

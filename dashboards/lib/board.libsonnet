@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the panels of all dashboards share, given the mixin's _config: selectors, the top of a graph, links down to a host or
 // a VM, and the limits that they draw.
+local panel = import 'panel.libsonnet';
+
 local chosen = 'job=~"$job", cluster=~"$cluster", instance=~"$instance"';
 
 // A link that carries the data source and the time; `values` are further variables and where they come from.
@@ -50,6 +52,16 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
     tableToVm(name='VM', host=column('Host'))::
       link(boards.vm, 'VM ${__data.fields["%s"]}' % name, { instance: host, domain: column(name) }),
     hereToVm(name):: this.tableToVm(name, '${instance}'),
+
+    // Guests and what they wait for stand out from the host's own work.
+    modeColours: panel.colours({
+      '/^guest/': 'blue',
+      '/^user$/': 'green',
+      '/^nice$/': 'light-green',
+      '/^system$/': 'yellow',
+      '/irq$/': 'orange',
+      '/^steal$/': 'red',
+    }),
 
     hostColumn: { from: 'instance', name: 'Host', links: this.tableToHost },
     vmColumn: { from: 'domain', name: 'VM', links: this.tableToVm() },

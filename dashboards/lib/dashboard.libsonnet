@@ -16,7 +16,6 @@ local query(name, label, expr) = {
   type: 'query',
   datasource: { type: 'prometheus', uid: '$datasource' },
   query: { query: expr, refId: name },
-  definition: expr,
   refresh: 2,
   sort: 1,
 };

@@ -31,9 +31,12 @@ local option(column, field, id) = if field in column then [property(id, column[f
 local columnProperties(column) =
   option(column, 'unit', 'unit') +
   option(column, 'decimals', 'decimals') +
-  option(column, 'width', 'custom.width') +
+  // Room is for names and bars; figures take little.
+  (if 'width' in column then [property('custom.width', column.width)]
+   else if 'unit' in column && !('bar' in column) then [property('custom.width', 110)] else []) +
   option(column, 'links', 'links') +
   option(column, 'mappings', 'mappings') +
+  option(column, 'empty', 'noValue') +
   (if 'limits' in column then [
      property('thresholds', steps(column.limits.warning, column.limits.critical)),
      property('color', { mode: 'thresholds' }),
@@ -49,7 +52,7 @@ local columnProperties(column) =
   target(expr, legend='{{instance}}'):: { expr: expr, legendFormat: legend },
 
   timeseries(title, description, unit, targets):: panel('timeseries', title, description, unit, targets) {
-    fieldConfig+: { defaults+: { min: 0, custom: { lineWidth: 1, fillOpacity: 8, showPoints: 'never' } } },
+    fieldConfig+: { defaults+: { min: 0, color: { mode: 'palette-classic' }, custom: { lineWidth: 1, fillOpacity: 8, showPoints: 'never' } } },
     options: {
       legend: {
         displayMode: 'table',
@@ -63,7 +66,9 @@ local columnProperties(column) =
     },
   },
 
+  // Without limits a figure is neither good nor bad.
   stat(title, description, unit, targets):: panel('stat', title, description, unit, std.map(now, targets)) {
+    fieldConfig+: { defaults+: { color: { mode: 'fixed', fixedColor: 'text' } } },
     options: { reduceOptions: lastValue, colorMode: 'value', graphMode: 'none', justifyMode: 'auto', textMode: 'value' },
   },
 
@@ -80,11 +85,12 @@ local columnProperties(column) =
       minVizWidth: 8,
       minVizHeight: 16,
       maxVizHeight: 24,
+      text: { titleSize: 13, valueSize: 13 },
     },
   },
 
   // Rows are joined on the labels that the targets share. Columns in their order: `from` a label, or the letter of a target,
-  // `name` its title; `unit`, `limits` to colour it by, `bar` the value of a full bar, `links`. What is not named is hidden.
+  // `name` its title; `empty` what stands where there is nothing; `unit`, `limits` to colour it by, `bar` the value of a full bar, `links`. What is not named is hidden.
   table(title, description, targets, columns)::
     local field(column) =
       if std.length(column.from) > 1 then column.from
@@ -141,6 +147,9 @@ local columnProperties(column) =
     },
   },
 
+  // A line for all of a few series, where their values are not worth a table.
+  few:: { options+: { legend+: { displayMode: 'list', calcs: [] } } },
+  minimum(value):: { fieldConfig+: { defaults+: { min: value } } },
   withName:: { options+: { textMode: 'value_and_name' } },
   nameOnly:: { options+: { textMode: 'name', colorMode: 'none' } },
   wide(weight):: { weight: weight },

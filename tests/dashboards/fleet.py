@@ -51,7 +51,7 @@ def of_guest(name):
 
 def of_cpus(cpus, busy):
     for cpu in range(min(cpus, 4)):
-        yield f'vcpu_host_cpu_busy_seconds_total{{cpu="{cpu}"}} 0 +{busy}'
+        yield f'vcpu_host_cpu_busy_seconds_total{{cpu="{cpu}"}} 0 ={busy}'
 
 
 def lines(name):

@@ -15,6 +15,8 @@ SOURCE = pathlib.Path(__file__).resolve().parent / "pictures"
 SECONDS_SHOWN = 75
 INSTALL_SECONDS = 180
 DRAW_SECONDS = 120
+# Those in the README.
+EXCERPTS = ["vcpu-fleet", "vcpu-host", "vcpu-vm"]
 
 
 def because(error):
@@ -41,18 +43,40 @@ class Npm:
             if not fresh:
                 self.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", seconds=INSTALL_SECONDS)
                 (self.directory / ".installed").touch()
+            self.lay_out()
             self.run("node", "bundle.mjs", "page.js", seconds=60)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             self.problem = because(error)
+
+    def lay_out(self):
+        """The page, and Grafana's font where its styles look for it."""
+        (self.directory / "index.html").write_text(
+            '<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="page.css"><div id="root"></div><script src="page.js"></script>')
+        fonts = self.directory / "public/fonts/inter"
+        fonts.mkdir(parents=True, exist_ok=True)
+        for weight, name in [(400, "Regular"), (500, "Medium")]:
+            shutil.copyfile(self.directory / f"node_modules/@fontsource/inter/files/inter-latin-{weight}-normal.woff2",
+                            fonts / f"Inter-{name}.woff2")
 
     def run(self, *argv, seconds, **options):
         return subprocess.run(argv, cwd=self.directory, check=True, capture_output=True, timeout=seconds, **options)
 
 
-def stages(where, dashboards):
+def check_schema(npm):
+    """Whether any dashboard is none by Grafana's own types."""
+    files = sorted((SOURCE.parents[2] / "dashboards/out").glob("*.json"))
+    run = subprocess.run(["node", "schema.mjs", *files], cwd=npm.directory, capture_output=True, text=True, timeout=DRAW_SECONDS)
+    said = "; ".join(run.stdout.splitlines()) or run.stderr[-400:].replace("\n", " ")
+    print(f"not ok dashboards fit @grafana/schema: {said}" if run.returncode else "ok dashboards fit @grafana/schema", flush=True)
+    return run.returncode != 0
+
+
+def stages(where, dashboards, excerpts):
     end = where.end
-    for name, dashboard in dashboards.items():
-        yield {"name": name.removesuffix(".json"), "dashboard": dashboard, "variables": queries.chosen_on(name),
+    for file, dashboard in dashboards.items():
+        name = file.removesuffix(".json")
+        excerpt = str(pathlib.Path(excerpts).resolve() / f"{name}.png") if excerpts and name in EXCERPTS else None
+        yield {"name": name, "excerpt": excerpt, "dashboard": dashboard, "variables": queries.chosen_on(file),
                "prometheus": f"http://{where.address}", "from": end - SECONDS_SHOWN, "to": end, "step": 1,
                "rateSeconds": queries.RATE_SECONDS}
 
@@ -67,15 +91,14 @@ def problems_of(picture):
     yield from picture["errors"]
 
 
-def draw(where, npm, dashboards):
-    """Whether any failed."""
+def draw(where, npm, dashboards, excerpts=None):
+    """Whether any failed. `excerpts`: a directory for the upper parts of some, small."""
     where.rest(SECONDS_SHOWN)
     out = npm.directory / "out"
     out.mkdir(exist_ok=True)
-    (npm.directory / "index.html").write_text('<!doctype html><meta charset="utf-8"><div id="root"></div><script src="page.js"></script>')
     try:
         run = npm.run("node", "draw.mjs", shutil.which("chromium"), str(npm.directory / "index.html"), str(out), seconds=DRAW_SECONDS,
-                      input=json.dumps(list(stages(where, dashboards))).encode())
+                      input=json.dumps(list(stages(where, dashboards, excerpts))).encode())
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         print(f"not ok pictures drawn: {because(error)}")
         return True

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Draws dashboards in headless Chromium: node draw.mjs CHROMIUM PAGE PICTURES <STAGES, where STAGES is JSON, an array of what
-// page/query.ts calls a stage with the picture's `name`. Prints a line of JSON per picture: its name and its panels' problems.
-import fs from 'node:fs';
+// page/query.ts calls a stage with the picture's `name` and, if wanted, the file for an `excerpt` of it. Prints a line of JSON per picture: its name and its panels' problems.
+import { text } from 'node:stream/consumers';
 import puppeteer from 'puppeteer-core';
 
 const [chromium, page, pictures] = process.argv.slice(2);
-const stages = JSON.parse(fs.readFileSync(0, 'utf8'));
+const stages = JSON.parse(await text(process.stdin));
 const browser = await puppeteer.launch({
   executablePath: chromium,
   // The page is our own; root, as which the tests run, has no sandbox in Chromium.
@@ -44,6 +44,9 @@ try {
     await tab.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await tab.waitForNetworkIdle({ idleTime: 300, timeout: 20000 }).catch(() => {});
     await tab.screenshot({ path: `${pictures}/${stage.name}.png` });
+    if (stage.excerpt) {
+      await tab.screenshot({ path: stage.excerpt, clip: { x: 0, y: 0, width: 1600, height: Math.min(height, 1040), scale: 0.625 } });
+    }
     console.log(JSON.stringify({ name: stage.name, errors, panels: await tab.evaluate(look) }));
     await tab.close();
   }

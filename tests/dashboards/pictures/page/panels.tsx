@@ -6,7 +6,7 @@ import * as ui from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 import { Stage } from './query';
 
-const { BarGauge, BigValue, BigValueTextMode, TimeSeries, VizRepeater } = ui as any;
+const { BarGauge, BigValue, TimeSeries, VizRepeater } = ui as any;
 type Size = { width: number; height: number };
 type Props = { panel: any; frames: any[]; stage: Stage; theme: any } & Size;
 
@@ -32,7 +32,7 @@ function Stat(props: Props) {
     width={width} height={height} itemSpacing={3} renderValue={({ value, width, height, count }: any) => <BigValue
       value={value.display} width={width} height={height} theme={theme} count={count} justifyMode={panel.options.justifyMode}
       colorMode={panel.options.colorMode} graphMode={panel.options.graphMode}
-      textMode={panel.options.textMode ?? BigValueTextMode.Auto} />} />;
+      textMode={panel.options.textMode} />} />;
 }
 
 function Bars(props: Props) {
@@ -43,7 +43,7 @@ function Bars(props: Props) {
     minVizWidth={options.minVizWidth} minVizHeight={options.minVizHeight} maxVizHeight={options.maxVizHeight}
     width={width} height={height} itemSpacing={4} renderValue={({ value, width, height, alignmentFactors }: any) => <BarGauge
       value={value.display} display={value.view?.getFieldDisplayProcessor(value.colIndex)} field={value.field} width={width} height={height}
-      orientation={VizOrientation.Horizontal} theme={theme} displayMode={options.displayMode} showUnfilled={options.showUnfilled}
+      orientation={VizOrientation.Horizontal} theme={theme} text={options.text} displayMode={options.displayMode} showUnfilled={options.showUnfilled}
       valueDisplayMode={options.valueMode} namePlacement={options.namePlacement} alignmentFactors={alignmentFactors} />} />;
 }
 
