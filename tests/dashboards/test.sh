@@ -8,5 +8,6 @@ cd "$(dirname "$0")" || exit 1
 failed=0
 # -B: no __pycache__ in the source tree.
 /usr/bin/python3 -B lint.py || failed=1
+/usr/bin/python3 -B import.py || failed=1
 /usr/bin/python3 -B real.py "$build" || failed=1
 exit $failed
