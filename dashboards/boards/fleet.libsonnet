@@ -45,7 +45,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target(count('%s > %g' % [select(recorded.density), board.density.warning]), 'hosts')],
     ) + panel.thresholds(warning=1) + panel.wide(3),
     panel.stat(
-      'VMs far from memory',
+      'VMs far from RAM',
       'VMs of which over %g%% of the memory accesses cross NUMA nodes.' % (board.remote.warning * 100),
       'short',
       [panel.target(count('%s > %g' % [select(recorded.misplacement), board.remote.warning]), 'VMs')],

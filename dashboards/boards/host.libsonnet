@@ -55,7 +55,7 @@ local panel = import '../lib/panel.libsonnet';
     ), 'percentunit', [
       panel.target('max(avg without (cpu) (%s))' % rate('vcpu_host_cpu_busy_seconds_total'), 'busy'),
     ]) + panel.thresholds(board.busy.warning, board.busy.critical) + panel.decimals(0) + panel.wide(3),
-    panel.stat('Swap reads', 'Bytes per second read back: each read stops a vCPU. Good is 0.', 'Bps', [
+    panel.stat('Swap in', 'Bytes per second read back: each read stops a vCPU. Good is 0.', 'Bps', [
       panel.target('sum(%s)' % rate('vcpu_host_swap_bytes_total', 'direction="in"'), 'read'),
     ]) + panel.thresholds(critical=board.swapIn.critical) + panel.decimals(0) + panel.wide(2),
     panel.stat('Hottest', 'Degrees Celsius; over %g the CPU slows down.' % board.heat.warning, 'celsius', [
@@ -80,7 +80,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'domain', name: 'Waits', links: board.tableToVm('Waits', '${instance}') },
         { from: 'culprit', name: 'Has the CPU', links: board.hereToVm('Has the CPU') },
         { from: 'culprit_kind', name: 'Kind', width: 85 },
-        { from: 'A', name: 'Takes, s/s', unit: 's', bar: null },
+        { from: 'A', name: 'Takes, s/s', unit: 's', bar: null, width: 170 },
       ],
     ) + panel.sortedBy('Takes, s/s') + panel.whenEmpty('Nobody') + panel.wide(4),
     panel.bargauge(

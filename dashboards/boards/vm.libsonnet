@@ -333,7 +333,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'vmm', name: 'VMM', width: 70 },
         { from: 'accel', name: 'Runs by', width: 75 },
         { from: 'machine', name: 'Machine', width: 80 },
-        { from: 'uuid', name: 'UUID', width: 290 },
+        { from: 'uuid', name: 'UUID', width: 310 },
         { from: 'title', name: 'Title' },
         { from: 'openstack_project', name: 'Project', width: 90 },
         { from: 'kubevirt_namespace', name: 'Namespace', width: 95 },
