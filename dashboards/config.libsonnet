@@ -22,7 +22,11 @@
     grafanaUrl: 'https://grafana.example.com',
 
     dashboards: {
+      fleet: { uid: 'vcpu-fleet', title: 'vCPU / Fleet' },
       host: { uid: 'vcpu-host', title: 'vCPU / Host' },
+      vm: { uid: 'vcpu-vm', title: 'vCPU / VM' },
+      exporter: { uid: 'vcpu-exporter', title: 'vCPU / Exporter' },
+      guest: { uid: 'vcpu-guest', title: 'vCPU / Guest' },
     },
 
     platforms: {

@@ -93,7 +93,7 @@ build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
 gtest unit build/tests/vcpu_tests
 script house tests/house_test.sh
 script rules tests/rules/test.sh
-script dashboards tests/dashboards/test.sh
+script dashboards tests/dashboards/test.sh build/tests
 script systemd tests/exporter/systemd_unit.sh
 script program tests/program/test.sh build/tests
 script bench tests/bench/test.sh build/tests/switch_price

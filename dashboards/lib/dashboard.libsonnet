@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The frame of a Grafana dashboard: variables, rows, places on the grid.
+// The frame of a Grafana dashboard: variables, links to its sisters, rows, places on the grid.
 local gridWidth = 24;
+local tag = 'vcpu_exporter';
 
 local datasource = {
   name: 'datasource',
@@ -15,14 +16,16 @@ local query(name, label, expr) = {
   type: 'query',
   datasource: { type: 'prometheus', uid: '$datasource' },
   query: { query: expr, refId: name },
-  definition: expr,
   refresh: 2,
   sort: 1,
-  multi: true,
-  includeAll: true,
-  allValue: '.+',
-  current: { selected: true, text: ['All'], value: ['$__all'] },
 };
+
+local all = { includeAll: true, current: { selected: true, text: ['All'], value: ['$__all'] } };
+// The first one there is: a dashboard of one thing does not begin with a thousand.
+local first = { includeAll: false };
+local several = { multi: true, allValue: '.+' };
+// Many have but one cluster, and no label for it.
+local orNone = { multi: true, allValue: '.*' };
 
 local choice(name, label, values) = {
   name: name,
@@ -33,10 +36,32 @@ local choice(name, label, values) = {
   current: { selected: true, text: values[0], value: values[0] },
 };
 
+// Every dashboard has these links at its top; the variables that both have are carried along.
+local sisters = {
+  type: 'dashboards',
+  tags: [tag],
+  title: '',
+  tooltip: '',
+  icon: 'external link',
+  asDropdown: false,
+  targetBlank: false,
+  includeVars: true,
+  keepTime: true,
+  url: '',
+};
+
+local total(numbers) = std.foldl(function(sum, number) sum + number, numbers, 0);
+
+// Panels of a row share its width by their `weight`, 1 by default.
 local placeRow(row, y) =
-  local width = std.floor(gridWidth / std.length(row.panels));
+  local weights = [std.get(panel, 'weight', 1) for panel in row.panels];
+  local edge(i) = std.floor(gridWidth * total(weights[:i]) / total(weights) + 0.5);
   [{ type: 'row', title: row.title, collapsed: false, panels: [], gridPos: { x: 0, y: y, w: gridWidth, h: 1 } }] + [
-    row.panels[i] { gridPos: { x: i * width, y: y + 1, w: width, h: row.height } }
+    {
+      [field]: row.panels[i][field]
+      for field in std.objectFields(row.panels[i])
+      if field != 'weight'
+    } + { gridPos: { x: edge(i), y: y + 1, w: edge(i + 1) - edge(i), h: row.height } }
     for i in std.range(0, std.length(row.panels) - 1)
   ];
 
@@ -49,25 +74,38 @@ local place(rows) = std.foldl(
 {
   row(title, height, panels):: { title: title, height: height, panels: panels },
 
-  new(uid, title, description, rows):: {
-    uid: uid,
-    title: title,
+  // `source` is the series whose labels the variables offer, `everything` whether all hosts are chosen at first, `extra`
+  // further variables.
+  variables(source, everything, extra=[]):: [
+    datasource,
+    query('cluster', 'Cluster', 'label_values(%s, cluster)' % source) + all + orNone,
+    query('job', 'Job', 'label_values(%s{cluster=~"$cluster"}, job)' % source) + all + several,
+    query('instance', 'Instance', 'label_values(%s{cluster=~"$cluster", job=~"$job"}, instance)' % source)
+    + several
+    + (if everything then all else first),
+  ] + extra,
+
+  domain(source):: query(
+    'domain',
+    'VM',
+    'label_values(%s{cluster=~"$cluster", job=~"$job", instance=~"$instance"}, domain)' % source
+  ) + first + { multi: false },
+
+  top:: choice('top', 'Top', ['10', '5', '20', '50']),
+
+  new(board, description, variables, rows):: {
+    uid: board.uid,
+    title: board.title,
     description: description,
-    tags: ['vcpu_exporter'],
+    tags: [tag],
+    links: [sisters],
     editable: false,
-    schemaVersion: 38,
+    schemaVersion: 39,
     timezone: 'browser',
     time: { from: 'now-1h', to: 'now' },
     refresh: '30s',
     graphTooltip: 1,
-    templating: {
-      list: [
-        datasource,
-        query('job', 'Job', 'label_values(vcpu_exporter_build_info, job)'),
-        query('instance', 'Instance', 'label_values(vcpu_exporter_build_info{job=~"$job"}, instance)'),
-        choice('top', 'Top', ['10', '5', '20', '50']),
-      ],
-    },
+    templating: { list: variables },
     panels: std.mapWithIndex(function(i, panel) panel { id: i + 1 }, place(rows)),
   },
 }

@@ -36,10 +36,14 @@
         summary: summary,
         description: description,
         runbook_url: config.runbookUrl % name,
-        dashboard_url: '%s/d/%s?var-instance={{ $labels.instance | urlquery }}' % [
-          config.grafanaUrl,
-          config.dashboards.host.uid,
-        ],
+        // Of a VM that VM's dashboard, which says who takes its time.
+        dashboard_url:
+          ('%(grafana)s/d/{{ if $labels.domain }}%(vm)s{{ else }}%(host)s{{ end }}?var-instance={{ $labels.instance | urlquery }}' +
+           '{{ if $labels.domain }}&var-domain={{ $labels.domain | urlquery }}{{ end }}') % {
+            grafana: config.grafanaUrl,
+            vm: config.dashboards.vm.uid,
+            host: config.dashboards.host.uid,
+          },
       },
     },
   },

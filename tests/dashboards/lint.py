@@ -19,7 +19,9 @@ import rules
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/golden/host.prom"
 LATER = pathlib.Path(__file__).with_name("later_metrics.txt")
-PROMETHEUS_OWN = {"up"}
+PROMETHEUS_OWN = {"up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"}
+# The exporter says them of itself, but not on the golden page.
+PROCESS = {"process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"}
 # Of other hypervisors' exporters: dashboards/rules/platforms.libsonnet says where they were read.
 FOREIGN = ("vsphere_", "vmware_", "xcp_", "windows_")
 # In runbooks: the exporter itself, its account, and parameters of virsh schedinfo.
@@ -46,15 +48,17 @@ def lint(dashboards):
         report(f"dashboard-linter {name_of(rule)}" if rule in rules.LINTER else f"dashboard {name_of(rule)}",
                [f"{file}: {problem}" for file, dashboard in dashboards.items() for problem in rule(dashboard)])
     uids = [dashboard["uid"] for dashboard in dashboards.values()]
+    report("dashboard links-lead-to-dashboards", [f"{file}: {problem}" for file, dashboard in dashboards.items()
+                                                  for problem in rules.links_lead_to_dashboards(dashboard, uids)])
     report("dashboard uids-differ", [uid for uid in set(uids) if uids.count(uid) > 1])
 
 
 def used_by_dashboards(dashboards):
     for file, dashboard in dashboards.items():
         for where, expr in rules.targets(dashboard):
-            yield from ((f"{file} {where}", selector[0]) for selector in promql.selectors(expr))
+            yield from ((f"{file} {where}", selector[0].removesuffix("_bucket")) for selector in promql.selectors(expr))
         for variable in rules.variables(dashboard, "query"):
-            metric = re.match(r"label_values\((\w+)", variable["query"]["query"])
+            metric = re.match(r"label_values\(([\w:]+)", variable["query"]["query"])
             yield f"{file} ${variable['name']}", metric[1]
 
 
@@ -83,7 +87,7 @@ def check_names(dashboards):
     served = set(re.findall(r"^# HELP (\S+)", GOLDEN.read_text(errors="replace"), re.M))
     served |= set(re.findall(r"^\| `(vcpu_\w+)` \|", (ROOT / "README.md").read_text(), re.M))
     later = {line for line in LATER.read_text().split("\n") if line and not line.startswith("#")}
-    known = served | later | recorded | PROMETHEUS_OWN
+    known = served | later | recorded | PROMETHEUS_OWN | PROCESS
     report("metrics exist", sorted({f"{where}: {metric}" for where, metric in in_use
                                     if metric not in known and not metric.startswith(FOREIGN)}))
     report("later metrics are not served yet", [f"{name}: remove it from {LATER.name}" for name in sorted(later & served)])

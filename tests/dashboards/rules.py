@@ -11,7 +11,7 @@ import tempfile
 import promql
 
 DRAWABLE = {"timeseries", "stat", "table", "bargauge"}
-UNITS = {"percentunit", "s", "short", "cps", "bytes", "hertz", "celsius", "bool", "none"}
+UNITS = {"percentunit", "s", "short", "cps", "iops", "reqps", "bytes", "Bps", "hertz", "celsius", "bool", "none"}
 GRAFANA_VARIABLES = {"__rate_interval", "__range"}
 
 
@@ -111,6 +111,9 @@ def target_rate_interval_rule(dashboard):
 def target_label(dashboard, label):
     for where, expr in targets(dashboard):
         for metric, matchers, _, _ in promql.selectors(expr):
+            # What is recorded of a whole cluster has no instance.
+            if label == "instance" and metric.startswith("cluster:"):
+                continue
             if f'{label}=~"${label}"' not in matchers:
                 yield f'{where}: {metric} without {label}=~"${label}"'
 
@@ -174,11 +177,58 @@ def variables_are_defined(dashboard):
 
 def top_n_by_variable(dashboard):
     for where, expr in targets(dashboard):
-        yield from (f"{where}: topk({n})" for n in re.findall(r"topk\(\s*([^,]+),", expr) if n not in ("$top", "1"))
+        yield from (f"{where}: topk({n})" for n in re.findall(r"topk(?: by \([^)]*\))? ?\(\s*([^,]+),", expr) if n not in ("$top", "1"))
+
+
+def target_cluster(dashboard):
+    yield from target_label(dashboard, "cluster")
+
+
+def fleet_asks_recorded_series(dashboard):
+    """A thousand hosts' raw series are too many; up and ALERTS are as few as recorded ones."""
+    if dashboard["uid"] != "vcpu-fleet":
+        return
+    variables_ask = [(v["name"], re.sub(r"^label_values\(|, \w+\)$", "", v["query"]["query"])) for v in variables(dashboard, "query")]
+    for where, expr in list(targets(dashboard)) + variables_ask:
+        yield from (f"{where}: {metric}" for metric, *_ in promql.selectors(expr) if ":" not in metric and metric not in ("up", "ALERTS"))
+
+
+def links(what):
+    """Every link in a panel or dashboard."""
+    if isinstance(what, dict):
+        if what.get("url"):
+            yield what
+        what = list(what.values())
+    if isinstance(what, list):
+        for part in what:
+            yield from links(part)
+
+
+def links_lead_to_dashboards(dashboard, uids):
+    for url in sorted({link["url"] for link in links(dashboard)}):
+        if not (uid := re.match(r"/d/([\w-]+)\?", url)) or uid[1] not in uids:
+            yield f"no such dashboard: {url}"
+        elif "${__url_time_range}" not in url or "${datasource:queryparam}" not in url:
+            yield f"loses the time or the data source: {url}"
+
+
+def links_name_columns(dashboard):
+    """A link of a table takes its values from columns that the table has."""
+    for panel in panels(dashboard):
+        organized = [t["options"]["renameByName"].values() for t in panel.get("transformations", []) if t["id"] == "organize"]
+        for link in links(panel):
+            for name in re.findall(r'__data\.fields(?:\.(\w+)|\["([^"]+)"\])', link["title"] + link["url"]):
+                if not any("".join(name) in columns for columns in organized):
+                    yield f"{panel['title']}: links by column {''.join(name)!r}, which it has not"
+
+
+def descriptions_teach(dashboard):
+    yield from (f"{p['title']}: says too little" for p in panels(dashboard) if len(p["description"].split()) < 4)
 
 
 LINTER = [template_datasource_rule, template_job_rule, template_instance_rule, template_label_promql_rule,
           template_on_time_change_reload_rule, panel_datasource_rule, panel_title_description_rule, panel_units_rule,
           panel_no_targets_rule, target_promql_rule, target_rate_interval_rule, target_job_rule, target_instance_rule,
           target_counter_agg_rule, uneditable_dashboard]
-OURS = [drawable_panels, fixed_identity, grid_without_overlap, variables_are_defined, top_n_by_variable]
+OURS = [drawable_panels, fixed_identity, grid_without_overlap, variables_are_defined, top_n_by_variable, target_cluster,
+        fleet_asks_recorded_series, links_name_columns, descriptions_teach]
