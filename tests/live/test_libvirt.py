@@ -317,6 +317,24 @@ class Libvirt(unittest.TestCase):
         self.assertEqual([], watch.problems[:5])
         print(f"# {watch.summary()}", flush=True)
 
+    def test_a_sigterm_ends_it_while_the_child_waits_for_a_qemu_that_hangs(self):
+        asked_since(IDLE, time.monotonic())
+        hanging = HangingQemu(IDLE)
+        self.addCleanup(LAB.restart_exporter)
+        self.addCleanup(hanging.release)
+        self.wait_for_reason("does not answer", 60)
+        # The QEMU is left alone now; one that knows nothing yet asks it at once, and waits for 3 s.
+        LAB.restart_exporter()
+        wait_for(lambda: LAB.scrape() and len(children_of(LAB.exporter.pid)) == 2 and told(LAB.scrape(), BUSY), 60,
+                 "the other guest's figures")
+        children = children_of(LAB.exporter.pid)
+        began = time.monotonic()
+        LAB.exporter.process.terminate()
+        self.assertEqual(0, LAB.exporter.process.wait(timeout=30), LAB.exporter.log())
+        self.assertLess(time.monotonic() - began, 2)
+        for child in children:
+            wait_for(lambda child=child: process_state(child) is None, 10, f"child {child} to end")
+
 
 def main():
     return test_live.run(Libvirt, sys.argv[2:])

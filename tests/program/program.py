@@ -177,6 +177,11 @@ class Exporter:
     def thread_count(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
+    def children(self):
+        """Those that its threads have started."""
+        return [int(child) for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+
     def is_idle(self):
         """Every thread of it sleeps: what was sent to it has got as far as it can."""
         for tid in os.listdir(f"/proc/{self.pid}/task"):

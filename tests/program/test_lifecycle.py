@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting without rights, stopping at once, and what systemd is told."""
 import os
-import pathlib
 import pwd
 import signal
 import socket
@@ -10,9 +9,39 @@ import time
 import unittest
 
 import program
-from program import Exporter, FakeVm, ProcView, connect, requests_read, status_of, wait_for
+from program import Exporter, FakeVm, ProcView, connect, requests_read, state_of, status_of, wait_for
 
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+class HangingLibvirtd:
+    """Lets in whoever comes, and never says a word."""
+
+    def __init__(self):
+        directory = program.scratch_directory()
+        self.uri = f"qemu:///system?socket={directory}/libvirt-sock-ro"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"{directory}/libvirt-sock-ro")
+        os.chmod(f"{directory}/libvirt-sock-ro", 0o777)
+        self._listener.listen()
+        self._listener.settimeout(20)
+        self._clients = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in (self._listener, *self._clients):
+            each.close()
+
+    def child_of(self, exporter):
+        """The exporter's child, once it has said what it wants."""
+        client, _ = self._listener.accept()
+        self._clients.append(client)
+        client.settimeout(20)
+        assert client.recv(1)
+        child, = exporter.children()
+        return child
 
 
 class Privileges(unittest.TestCase):
@@ -73,15 +102,11 @@ class Privileges(unittest.TestCase):
             for fd in (0, 1):
                 self.assertEqual(os.readlink(f"/proc/{exporter.pid}/fd/{fd}"), "/dev/null")
 
-    def test_the_child_that_asks_libvirt_has_no_rights_either_and_ends_with_it(self):
-        with Exporter() as exporter:
-            exporter.page()
-            children = pathlib.Path(f"/proc/{exporter.pid}/task/{exporter.pid}/children").read_text().split()
-            for child in children:
-                self.assertEqual(int(status_of(child)["CapEff"], 16), 0)
-                self.assertEqual(status_of(child)["Uid"], status_of(exporter.pid)["Uid"])
-        for child in children:
-            wait_for(lambda child=child: not os.path.exists(f"/proc/{child}"), "the child to end")
+    def test_the_child_that_asks_libvirt_has_no_rights_either(self):
+        with HangingLibvirtd() as libvirtd, Exporter(f"--libvirt.uri={libvirtd.uri}") as exporter:
+            child = libvirtd.child_of(exporter)
+            self.assertEqual(int(status_of(child)["CapEff"], 16), 0)
+            self.assertEqual(status_of(child)["Uid"], status_of(exporter.pid)["Uid"])
 
 
 class Stopping(unittest.TestCase):
@@ -119,6 +144,16 @@ class Stopping(unittest.TestCase):
             wait_for(lambda: requests_read(exporter.port) == 1, "the scrape to begin")
             exporter.wait_until_idle()
             self.assert_ends(exporter)
+
+    def test_sigterm_ends_it_within_a_second_while_its_child_hangs(self):
+        for stopped in (False, True):
+            with HangingLibvirtd() as libvirtd, Exporter(f"--libvirt.uri={libvirtd.uri}") as exporter:
+                child = libvirtd.child_of(exporter)
+                if stopped:
+                    os.kill(child, signal.SIGSTOP)
+                    wait_for(lambda child=child: state_of(child) == "T", "the child to stop")
+                self.assert_ends(exporter)
+                wait_for(lambda child=child: not os.path.exists(f"/proc/{child}"), "the child to end")
 
 
 class Systemd(unittest.TestCase):
