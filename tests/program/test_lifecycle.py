@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting without rights, stopping at once, and what systemd is told."""
 import os
+import pathlib
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +44,11 @@ class HangingLibvirtd:
         assert client.recv(1)
         child, = exporter.children()
         return child
+
+
+def source_reason(page, source):
+    sample, = page.named("vcpu_source_available", source=source)
+    return sample.labels["reason"]
 
 
 class Privileges(unittest.TestCase):
@@ -154,6 +161,22 @@ class Stopping(unittest.TestCase):
                     wait_for(lambda child=child: state_of(child) == "T", "the child to stop")
                 self.assert_ends(exporter)
                 wait_for(lambda child=child: not os.path.exists(f"/proc/{child}"), "the child to end")
+
+    def test_valgrind_finds_no_error_and_no_leak_from_start_to_end(self):
+        if not shutil.which("valgrind"):
+            self.skipTest("no valgrind")
+        valgrind = ("valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
+                    f"--suppressions={pathlib.Path(__file__).with_name('valgrind.supp')}", "--vgdb=no")
+        vm = self.enterContext(FakeVm("examined"))
+        libvirtd = self.enterContext(HangingLibvirtd())
+        # Its child is not itself there: /proc/self/exe is valgrind's. So it is started again and again.
+        with Exporter("--no-ebpf", "--path.procfs", ProcView(vm.pid).path, f"--libvirt.uri={libvirtd.uri}",
+                      under=valgrind) as exporter:
+            exporter.page_with(2)
+            wait_for(lambda: "ended" in source_reason(exporter.page(), "libvirt"), "the child to end")
+            code, _ = exporter.signal_and_wait(signal.SIGTERM)
+            self.assertEqual(code, 0, exporter.log())
+            self.assertIn("ERROR SUMMARY: 0 errors", exporter.log())
 
 
 class Systemd(unittest.TestCase):
