@@ -179,8 +179,11 @@ class Exporter:
 
     def children(self):
         """Those that its threads have started."""
-        return [int(child) for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
+        children = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+                children += map(int, (task / "children").read_text().split())
+        return children
 
     def is_idle(self):
         """Every thread of it sleeps: what was sent to it has got as far as it can."""
