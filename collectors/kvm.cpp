@@ -92,10 +92,23 @@ void add_vcpu(const LabelSet& labels, const KvmStats& stats,
               stats[KvmStat::kHaltPollFailNs]);
 }
 
+void add_exits(const LabelSet& labels, const KvmStats& stats, Rest& rest,
+               Family& exits) {
+  std::uint64_t named = 0;
+  for (const auto& [stat, reason] : kReasons) {
+    add(exits, labels.with("reason", reason), stats[stat]);
+    named += stats[stat].value_or(0);
+  }
+  if (const auto all = stats[KvmStat::kExits])
+    add(exits, labels.with("reason", "other"), rest.of(*all, named));
+}
+
 class Kvm final : public Collector {
  public:
   explicit Kvm(const CollectorOptions& options)
-      : monitor_(options.monitor), debugfs_(options.roots.sys) {}
+      : per_vcpu_(options.kvm.per_vcpu),
+        monitor_(options.monitor),
+        debugfs_(options.roots.sys) {}
 
   std::string_view name() const override { return "kvm"; }
   void open() override { debugfs_.open(); }
@@ -123,6 +136,7 @@ class Kvm final : public Collector {
  private:
   struct Rests {
     Rest exits;
+    std::map<int, Rest> exits_of_vcpu;
     Rest yields;
   };
 
@@ -132,6 +146,9 @@ class Kvm final : public Collector {
               KvmFamilies& families) {
     auto sums = debugfs_.of(vm);
     if (sums.empty() && figures != nullptr) sums = figures->kvm;
+    if (!add_exits_of_vcpus(vm, figures, families.exits) && !sums.empty())
+      add_exits({{"domain", vm.domain}}, sums, rests_[vm.id()].exits,
+                families.exits);
     add_sums(vm, sums, families);
     if (figures == nullptr) return !sums.empty();
     for (const auto& [vcpu, stats] : figures->vcpus)
@@ -140,18 +157,24 @@ class Kvm final : public Collector {
     return !sums.empty();
   }
 
+  // False: nobody tells them, or nobody wants them.
+  bool add_exits_of_vcpus(const Vm& vm, const MonitorFigures* figures,
+                          Family& exits) {
+    if (!per_vcpu_ || figures == nullptr) return false;
+    bool told = false;
+    for (const auto& [vcpu, stats] : figures->vcpus) {
+      if (!stats[KvmStat::kExits]) continue;
+      add_exits({{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}}, stats,
+                rests_[vm.id()].exits_of_vcpu[vcpu], exits);
+      told = true;
+    }
+    return told;
+  }
+
   void add_sums(const Vm& vm, const KvmStats& sums, KvmFamilies& families) {
     if (sums.empty()) return;
     Rests& rests = rests_[vm.id()];
     const LabelSet labels{{"domain", vm.domain}};
-    std::uint64_t named = 0;
-    for (const auto& [stat, reason] : kReasons) {
-      add(families.exits, labels.with("reason", reason), sums[stat]);
-      named += sums[stat].value_or(0);
-    }
-    if (const auto all = sums[KvmStat::kExits])
-      add(families.exits, labels.with("reason", "other"),
-          rests.exits.of(*all, named));
     const auto reported = sums[KvmStat::kPreemptionReported];
     const auto other = sums[KvmStat::kPreemptionOther];
     if (reported && other)
@@ -172,6 +195,7 @@ class Kvm final : public Collector {
     });
   }
 
+  const bool per_vcpu_;
   std::shared_ptr<MonitorSource> monitor_;
   KvmDebugfs debugfs_;
   std::map<VmId, Rests> rests_;

@@ -36,6 +36,10 @@ struct BlockOptions {
   bool paths = false;  // Where each disk's image is, as a label.
 };
 
+struct KvmOptions {
+  bool per_vcpu = false;  // Exits of each vCPU, where libvirt tells them.
+};
+
 // An own label of vcpu_domain_metadata_info, and the key of the libvirt
 // metadata that it shows (libvirt/domain_xml.h).
 struct MetadataLabel {
@@ -57,6 +61,7 @@ struct CollectorOptions {
   PerfOptions perf = {};
   NumaOptions numa = {};
   BlockOptions block = {};
+  KvmOptions kvm = {};
   MetadataOptions metadata = {};
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
 };

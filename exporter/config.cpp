@@ -262,6 +262,10 @@ std::string assign_block_paths(Config& config, const Values& values) {
   return assign_switch(config.block.paths, values.front());
 }
 
+std::string assign_kvm_per_vcpu(Config& config, const Values& values) {
+  return assign_switch(config.kvm.per_vcpu, values.front());
+}
+
 std::string assign_ebpf(Config& config, const Values& values) {
   return assign_switch(config.ebpf_enabled, values.front());
 }
@@ -626,6 +630,10 @@ const std::vector<Setting>& settings() {
       {"block", "paths", Type::kSwitch, "collector.block.paths", "",
        "Where each disk's image is, as a label (default: no)",
        assign_block_paths},
+      {"kvm", "per_vcpu", Type::kSwitch, "collector.kvm.per-vcpu", "",
+       "Exits per vCPU instead of per VM, where libvirt tells them (default: "
+       "no)",
+       assign_kvm_per_vcpu},
       {"metadata", "labels", Type::kList, "collector.metadata.label",
        "LABEL=KEY",
        "Own label of vcpu_domain_metadata_info, and the libvirt metadata that "

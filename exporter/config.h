@@ -46,6 +46,7 @@ struct Config {
   PerfOptions perf;
   NumaOptions numa;
   BlockOptions block;
+  KvmOptions kvm;
   MetadataOptions metadata;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
   std::string user;  // To run as when started as root; empty: see privileges.h.

@@ -90,8 +90,9 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
       [cache = libvirt.cache] { return cache->view(); }, patience);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{
-      config.roots, config.ebpf_enabled, config.runqueue, config.perf,
-      config.numa,  config.block,        config.metadata, libvirt.monitor};
+      config.roots, config.ebpf_enabled, config.runqueue,
+      config.perf,  config.numa,         config.block,
+      config.kvm,   config.metadata,     libvirt.monitor};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },

@@ -24,8 +24,8 @@ auto fixed(const Config& config) {
       config.libvirt_enabled, config.libvirt_uri, config.ebpf_enabled,
       config.runqueue.per_vcpu, config.runqueue.culprits, config.perf.events,
       config.perf.max_descriptors, config.perf.window, config.perf.budget,
-      config.numa.maps, config.block.paths, config.metadata.labels,
-      config.max_series, config.user);
+      config.numa.maps, config.block.paths, config.kvm.per_vcpu,
+      config.metadata.labels, config.max_series, config.user);
 }
 
 }  // namespace

@@ -96,6 +96,38 @@ TEST_F(KvmTest, SaysWhatLibvirtTells) {
   EXPECT_THAT(monitor_->groups, ElementsAre(MonitorGroup::kKvm));
 }
 
+TEST_F(KvmTest, SaysTheExitsOfEachVcpuOnRequest) {
+  debugfs("7-12", "exits", 130);
+  auto& figures = monitor_->told[7];
+  figures.vcpus[0] =
+      kvm_stats({{KvmStat::kExits, 100}, {KvmStat::kIoExits, 20}});
+  figures.vcpus[1] = kvm_stats({{KvmStat::kExits, 30}});
+  options_.kvm.per_vcpu = true;
+  auto& collector = opened();
+  EXPECT_THAT(
+      samples_of(collect(collector)),
+      ElementsAre(
+          R"(vcpu_kvm_exits_total{domain="web",vcpu="0",reason="io"} 20)",
+          R"(vcpu_kvm_exits_total{domain="web",vcpu="0",reason="other"} 80)",
+          R"(vcpu_kvm_exits_total{domain="web",vcpu="1",reason="other"} 30)"));
+  // Read at another moment than the whole.
+  figures.vcpus[0][KvmStat::kIoExits] = 25;
+  EXPECT_THAT(
+      samples_of(collect(collector)),
+      Contains(
+          R"(vcpu_kvm_exits_total{domain="web",vcpu="0",reason="other"} 80)"));
+}
+
+TEST_F(KvmTest, SaysTheSumOfTheExitsWhereNobodyTellsThemOfAVcpu) {
+  debugfs("7-12", "exits", 50);
+  // As of a QEMU before 7.1.
+  monitor_->told[7].vcpus[0] = kvm_stats({{KvmStat::kHaltWaitNs, 0}});
+  options_.kvm.per_vcpu = true;
+  EXPECT_THAT(
+      samples_of(collect(opened())),
+      Contains(R"(vcpu_kvm_exits_total{domain="web",reason="other"} 50)"));
+}
+
 TEST_F(KvmTest, TheRestOfTheExitsNeverFalls) {
   auto& collector = opened();
   monitor_->told[7].kvm =

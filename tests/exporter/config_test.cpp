@@ -54,7 +54,7 @@ std::string shown(const Config& c) {
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
   out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits;
-  out << c.numa.maps << c.block.paths << '\n';
+  out << c.numa.maps << c.block.paths << c.kvm.per_vcpu << '\n';
   for (const auto& own : c.metadata.labels)
     out << own.label << '=' << own.key << ' ';
   for (const auto& event : c.perf.events) out << event << ' ';
@@ -86,6 +86,7 @@ Config nothing_default() {
             std::chrono::milliseconds(50)};
   c.numa.maps = true;
   c.block.paths = true;
+  c.kvm.per_vcpu = true;
   c.metadata.labels = {{"team", "{http://a.b/c}vm/team"}};
   c.max_series = 5;
   c.user = "someone";
@@ -113,6 +114,7 @@ perf:
   budget: 50ms
 numa: {maps: true}
 block: {paths: true}
+kvm: {per_vcpu: true}
 metadata: {labels: ["team={http://a.b/c}vm/team"]}
 limit: {series: 5}
 user: someone

@@ -326,6 +326,7 @@ TEST(MonitorChild, EndsOfARequestThatIsNone) {
   ASSERT_TRUE(child.next());
   child.tell("who are you?");
   EXPECT_FALSE(child.next());
+  EXPECT_EQ(child.how_it_ended(), "exit status 0");
 }
 
 std::size_t resident_kib(const std::string& proc) {

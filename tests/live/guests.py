@@ -116,6 +116,11 @@ BUSY_SECTOR = bytes.fromhex(
     "be427c 8a16307c b80043 cd13"  # int 13h, write as the packet at 0x42 says
     "ebe7")                       # again
 IDLE_SECTOR = bytes.fromhex("f4 ebfd")  # halt, again
+# The same, which also writes to 128 pages each time round.
+WRITING_SECTOR = (BUSY_SECTOR[:31] + bytes.fromhex("e93e00")).ljust(0x60, b"\0") + bytes.fromhex(
+    "b80010"                             # ax = 0x1000, the segment of the first page
+    "8ec0 26fe060000 80c401 80fc90 75f1"  # add one to the page's first byte, for every page below segment 0x9000
+    "eb94")                              # read and write the disk again
 SECTOR_BYTES = 512
 BLOCK_SECTORS = 8
 
@@ -124,7 +129,7 @@ def disk_image(path, code):
     """A disk of 4 MiB with this code in its first sector."""
     sector = bytearray(SECTOR_BYTES)
     sector[:len(code)] = code
-    if code is BUSY_SECTOR:
+    if code is not IDLE_SECTOR:
         for packet, first_sector in ((0x32, 0), (0x42, 64)):
             struct.pack_into("<BBHHHQ", sector, packet, 16, 0, BLOCK_SECTORS, 0x8000, 0, first_sector)
     sector[-2:] = b"\x55\xaa"
@@ -135,11 +140,11 @@ def disk_image(path, code):
 class BareGuest:
     """16 MiB and no operating system: what the first sector of its virtio-scsi disk holds runs for ever."""
 
-    def __init__(self, name, directory, busy=False):
+    def __init__(self, name, directory, busy=False, code=None):
         self.name = name
         self.uuid = str(uuid.uuid4())
         self.vcpus = 1
-        self.image = disk_image(directory / f"{self.uuid}.img", BUSY_SECTOR if busy else IDLE_SECTOR)
+        self.image = disk_image(directory / f"{self.uuid}.img", code or (BUSY_SECTOR if busy else IDLE_SECTOR))
         self.qmp = directory / f"{self.uuid}.qmp"
         self.serial_log = directory / f"{self.uuid}.log"
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import uuid
 
 from processes import Daemon, command_line, kill, wait_for
 
@@ -121,3 +122,50 @@ class PrivateLibvirt:
             kill(pid)
         for partition in cgroup_partitions() - self.partitions_before:
             wait_for(lambda: remove_cgroups(partition), 15, f"{partition} to be empty")
+
+
+class SecondLibvirt:
+    """Another libvirtd beside that one, as on another host: its own directories, host name and uuid, and no cgroups,
+    as the VMs of both would have the same ones."""
+
+    def __init__(self, work):
+        self.work = work
+        self.root = pathlib.Path("/run/libvirt/second")  # Not below work, where only root may look.
+        self.run = self.root / "run"
+        self.socket = self.run / "libvirt-sock"
+        self.read_only_socket = self.run / "libvirt-sock-ro"
+        mounts = ""
+        for directory in PRIVATE_DIRECTORIES:
+            own = self.run if directory == "/run/libvirt" else self.root / directory.strip("/").replace("/", "-")
+            own.mkdir(parents=True)
+            # /run/libvirt is the last, as the others lie below it.
+            mounts = f"mount --bind {own} {directory} && {mounts}"
+        etc = self.root / "etc-libvirt"
+        (etc / "libvirtd.conf").write_text(f'{LIBVIRTD_CONF}host_uuid = "{uuid.uuid4()}"\n', encoding="ascii")
+        (etc / "qemu.conf").write_text(f"{QEMU_CONF}cgroup_controllers = []\n", encoding="ascii")
+        libvirtd = f"exec {shutil.which('libvirtd')} --pid-file /run/libvirt/libvirtd.pid"
+        self.daemon = Daemon("second libvirtd", ["unshare", "--mount", "--uts", "sh", "-c",
+                                                 f"hostname second && {mounts}{libvirtd}"],
+                             work / "second-libvirtd.log")
+
+    def start(self):
+        self.daemon.start()
+        wait_for(self.answers, 30, "the second libvirtd to answer")
+
+    def answers(self):
+        self.daemon.signal(0)
+        return self.socket.exists() and self.virsh("list").returncode == 0
+
+    def virsh(self, *arguments):
+        return subprocess.run(["virsh", "--quiet", "--connect", f"qemu+unix:///system?socket={self.socket}",
+                               *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    def qemus(self):
+        pids = [int(file.read_text(encoding="ascii")) for file in (self.run / "qemu").glob("*.pid")]
+        return [pid for pid in pids if any(str(self.work) in argument for argument in command_line(pid))]
+
+    def close(self):
+        qemus = self.qemus()
+        self.daemon.stop()
+        for pid in qemus:
+            kill(pid)

@@ -73,6 +73,7 @@ class Findings:
     """What many pages, one after the other, say of the promises.
 
     Complete: every expected (domain, vcpu) has all its counters, and every collector succeeds.
+    Unique: no series is there twice.
     Monotone: no _total of one VM instance (domain and start time) ever decreases.
     """
 
@@ -89,6 +90,8 @@ class Findings:
         for sample in page.named("vcpu_scrape_collector_success"):
             if sample.value != 1:
                 self.problems.append(f"collector {sample.labels['collector']} failed")
+        times = collections.Counter((name, *sorted(labels.items())) for name, labels, _ in page.samples)
+        self.problems += [f"{series} is there {count} times" for series, count in times.items() if count > 1]
         starts = {sample.labels["domain"]: sample.value for sample in page.named("vcpu_domain_start_time_seconds")}
         for name, labels, value in page.samples:
             if not name.endswith("_total"):

@@ -177,6 +177,14 @@ class Exporter:
     def thread_count(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
+    def children(self):
+        """Those that its threads have started."""
+        children = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+                children += map(int, (task / "children").read_text().split())
+        return children
+
     def is_idle(self):
         """Every thread of it sleeps: what was sent to it has got as far as it can."""
         for tid in os.listdir(f"/proc/{self.pid}/task"):
