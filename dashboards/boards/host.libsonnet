@@ -77,10 +77,10 @@ local panel = import '../lib/panel.libsonnet';
       "vCPUs. Kind `domain` is another VM's vCPU, `overhead` its other threads, `host` a process.",
       [panel.target('topk($top, sum by (job, instance, domain, culprit_kind, culprit) (%s) > 0)' % stolen)],
       [
-        { from: 'domain', name: 'Waits', links: board.tableToVm('Waits', '${instance}') },
-        { from: 'culprit', name: 'Has the CPU', links: board.hereToVm('Has the CPU') },
+        { from: 'domain', name: 'Waits', width: 120, links: board.tableToVm('Waits', '${instance}') },
+        { from: 'culprit', name: 'Has the CPU', width: 130, links: board.hereToVm('Has the CPU') },
         { from: 'culprit_kind', name: 'Kind', width: 85 },
-        { from: 'A', name: 'Takes, s/s', unit: 's', bar: null, width: 170 },
+        { from: 'A', name: 'Takes, s/s', unit: 's', bar: null },
       ],
     ) + panel.sortedBy('Takes, s/s') + panel.whenEmpty('Nobody') + panel.wide(4),
     panel.bargauge(
