@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian packages listed in the files given, those that are missing
-# only. usage: install_packages.sh FILE...
+# only: neither there nor provided by another that is. usage: install_packages.sh FILE...
 set -euo pipefail
 
+provided=$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' |
+  sed -n 's/^installed //p' | tr ',' '\n' | awk '{ print $1 }')
 missing=()
 for package in $(cat "$@" | sed 's/#.*//'); do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$state" = installed ] || missing+=("$package")
+  [ "$state" = installed ] || grep -qxF "$package" <<<"$provided" ||
+    missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
