@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/bpf/runqueue_program.h"
 
+#include <algorithm>
+
 #ifdef VCPU_HAVE_BPF
 
 #include <bpf/libbpf.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>

@@ -176,6 +176,7 @@ Result<LibvirtMetadata> parse_metadata(std::string_view xml) {
   LibvirtMetadata metadata;
   add_metadata("title", domain.child_value("title"), metadata);
   for (const auto element : domain.child("metadata").children()) {
+    if (metadata.size() == kMaxMetadata) break;
     if (element.type() != pugi::node_element) continue;
     read_metadata(element,
                   "{" + std::string(namespace_of(element)) + "}" +

@@ -336,6 +336,9 @@ std::size_t resident_kib(const std::string& proc) {
 }
 
 TEST(MonitorChild, DoesNotGrowOverTenThousandAnswers) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer keeps what was freed for a while";
+#endif
   AskedChild child("test:///default");
   const auto hello = child.next();
   ASSERT_TRUE(hello);

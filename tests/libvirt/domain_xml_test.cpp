@@ -207,9 +207,14 @@ TEST(DomainXml, MetadataAreCapped) {
               IsEmpty());
   EXPECT_EQ(metadata("<title>" + std::string(1024, 't') + "</title>").size(),
             1U);
-  std::string deep = "x";
-  for (int i = 0; i < 100000; ++i) deep = "<d>" + deep + "</d>";
-  EXPECT_THAT(metadata("<metadata>" + deep + "</metadata>"), IsEmpty());
+  std::string begins;
+  std::string ends;
+  for (int i = 0; i < 100000; ++i) {
+    begins += "<d>";
+    ends += "</d>";
+  }
+  EXPECT_THAT(metadata("<metadata>" + begins + "x" + ends + "</metadata>"),
+              IsEmpty());
   const std::string name(300, 'n');
   EXPECT_THAT(metadata("<metadata><" + name + ">v</" + name + "></metadata>"),
               IsEmpty());
