@@ -129,6 +129,7 @@ class HangingQemu:
             return
         with open(self.pipe, "rb") as pipe:
             pipe.read()
+        self.pipe.unlink()
         self.connection.close()
         self.connection = None
 
