@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/growing.h"
 #include "collectors/base/kept_files.h"
 #include "collectors/catalog.h"
 #include "collectors/kernel/pressure.h"
@@ -45,21 +46,7 @@ struct PressureFiles {
   bool cpu_full;  // Of the host the kernel prints a zero that means nothing.
 };
 
-// A counter that grows by what the kernel's grows, and goes on where that
-// begins anew: a VM can be moved to another group.
-class Growing {
- public:
-  std::uint64_t see(std::uint64_t now) {
-    total_ += now < last_ ? now : now - last_;
-    last_ = now;
-    return total_;
-  }
-
- private:
-  std::uint64_t last_ = 0;
-  std::uint64_t total_ = 0;
-};
-
+// The kernel's begins anew where a VM is moved to another group.
 struct GrowingPressure {
   Growing some;
   Growing full;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/growing.h"
 #include "collectors/inventory/thread_role.h"
 
 namespace vcpu {
@@ -30,14 +31,10 @@ Result<double> weight_of(const Cgroup& group) {
 }
 
 // A group that was made anew under its name begins at zero.
-std::uint64_t grown(std::uint64_t before, std::uint64_t now) {
-  return now < before ? now : now - before;
-}
-
 CpuStat grown(const CpuStat& before, const CpuStat& now) {
-  return {grown(before.periods, now.periods),
-          grown(before.throttled_periods, now.throttled_periods),
-          grown(before.throttled_ns, now.throttled_ns)};
+  return {vcpu::grown(before.periods, now.periods),
+          vcpu::grown(before.throttled_periods, now.throttled_periods),
+          vcpu::grown(before.throttled_ns, now.throttled_ns)};
 }
 
 CpuStat& operator+=(CpuStat& sum, const CpuStat& more) {

@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "collectors/base/growing.h"
+
 namespace vcpu {
 namespace {
 
@@ -38,10 +40,6 @@ bool fell(const SchedStat& before, const SchedStat& now) {
          fell(before.voluntary, now.voluntary) ||
          fell(before.involuntary, now.involuntary) ||
          fell(before.migrations, now.migrations);
-}
-
-std::uint64_t grown(std::uint64_t before, std::uint64_t now) {
-  return now < before ? now : now - before;
 }
 
 // The figures to remember: a thread that ends while it is read tells but half

@@ -107,18 +107,12 @@ MonitorFigures parse_monitor_fields(const std::vector<MonitorField>& fields) {
   return figures;
 }
 
-std::uint64_t MonitorTotals::Count::add(std::uint64_t now) {
-  total += now >= last ? now - last : now;
-  last = now;
-  return total;
-}
-
 void MonitorTotals::add(OperationCounts& counts, BlockOperation& operation) {
   auto& [requests, bytes, ns] = counts;
   if (operation.requests)
-    operation.requests = requests.add(*operation.requests);
-  if (operation.bytes) operation.bytes = bytes.add(*operation.bytes);
-  if (operation.ns) operation.ns = ns.add(*operation.ns);
+    operation.requests = requests.see(*operation.requests);
+  if (operation.bytes) operation.bytes = bytes.see(*operation.bytes);
+  if (operation.ns) operation.ns = ns.see(*operation.ns);
 }
 
 MonitorFigures MonitorTotals::add(const MonitorFigures& told) {
@@ -134,8 +128,8 @@ MonitorFigures MonitorTotals::add(const MonitorFigures& told) {
     for (std::size_t i = 0; i < counts.size(); ++i) {
       auto& value = stats.all()[i];
       if (!value) continue;
-      const auto before = counts[i].total;
-      value = counts[i].add(*value);
+      const auto before = counts[i].total();
+      value = counts[i].see(*value);
       kvm_[i] = kvm_[i].value_or(0) + (*value - before);
     }
   }

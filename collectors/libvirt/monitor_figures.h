@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "collectors/base/growing.h"
 #include "collectors/kernel/kvm_stats.h"
 #include "collectors/libvirt/monitor_protocol.h"
 
@@ -65,12 +66,7 @@ class MonitorTotals {
   MonitorFigures add(const MonitorFigures& told);
 
  private:
-  struct Count {
-    std::uint64_t last = 0;
-    std::uint64_t total = 0;
-    std::uint64_t add(std::uint64_t now);
-  };
-  using OperationCounts = std::array<Count, 3>;
+  using OperationCounts = std::array<Growing, 3>;
   struct DeviceCounts {
     OperationCounts read;
     OperationCounts write;
@@ -79,7 +75,7 @@ class MonitorTotals {
   static void add(OperationCounts& counts, BlockOperation& operation);
 
   std::map<std::string, DeviceCounts> devices_;
-  std::map<int, std::array<Count, kKvmStatNames.size()>> vcpus_;
+  std::map<int, std::array<Growing, kKvmStatNames.size()>> vcpus_;
   std::array<std::optional<std::uint64_t>, kKvmStatNames.size()> kvm_{};
 };
 
