@@ -33,9 +33,8 @@ void add_iothreads(const Vm& vm, const std::vector<Iothread>& iothreads,
                    Family& polling) {
   for (const Iothread& iothread : iothreads) {
     if (!iothread.poll_max_ns) continue;
-    polling.add(
-        {{"domain", vm.domain}, {"iothread", std::to_string(iothread.id)}},
-        seconds(*iothread.poll_max_ns));
+    polling.add(vm.labels, {{"iothread", std::to_string(iothread.id)}},
+                seconds(*iothread.poll_max_ns));
   }
 }
 
@@ -75,8 +74,7 @@ class Block final : public Collector {
       const auto known = view.vms.find(vm.id());
       if (known == view.vms.end() || !known->second.figures) continue;
       for (const BlockDevice& device : known->second.figures->devices) {
-        const LabelSet labels{{"domain", vm.domain},
-                              {"device", label_text(device.name)}};
+        const auto labels = vm.labels.with("device", label_text(device.name));
         add_device(labels, device, block);
         if (paths_ && !device.path.empty())
           info.add(labels.with("path", label_text(device.path)), 1);

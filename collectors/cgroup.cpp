@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string>
@@ -18,6 +19,10 @@ constexpr std::array<const char*, 3> kResources{"cpu", "memory", "io"};
 constexpr std::size_t kCpu = 0;
 
 constexpr std::size_t kKeptFiles = 2048;
+
+// In which all VMs have their quotas looked at, each in its turn; where there
+// are fewer VMs, one in each scrape.
+constexpr std::size_t kScrapesPerLook = 16;
 
 constexpr const char* kSharedGroup =
     "a VM shares its CPU group with other processes; start it in one of its "
@@ -39,62 +44,86 @@ bool is_not_offered(const Error& error) {
   return is_gone(error) || error.code == std::errc::operation_not_supported;
 }
 
-// Where three files tell pressures.
-struct PressureFiles {
-  std::string prefix;
-  const char* suffix;
-  bool cpu_full;  // Of the host the kernel prints a zero that means nothing.
-};
-
-// The kernel's begins anew where a VM is moved to another group.
-struct GrowingPressure {
-  Growing some;
-  Growing full;
-};
-using Pressures = std::array<GrowingPressure, kResources.size()>;
-
 double seconds_of_us(std::uint64_t us) {
   constexpr double kUsPerSecond = 1e6;
   return static_cast<double>(us) / kUsPerSecond;
 }
 
-void add_pressure(const LabelSet& labels, const Pressure& pressure,
-                  GrowingPressure& total, Family& family) {
-  family.add(labels.with("kind", "some"),
-             seconds_of_us(total.some.see(pressure.some_us)));
-  if (pressure.full_us)
-    family.add(labels.with("kind", "full"),
-               seconds_of_us(total.full.see(*pressure.full_us)));
-}
-
-// False where none of the files is offered.
-bool say_pressures(const PressureFiles& files, KeptFiles& kept,
-                   const LabelSet& labels, Pressures& totals, Family& family,
-                   Families& families) {
-  bool offered = false;
-  for (std::size_t i = 0; i < kResources.size(); ++i) {
-    const char* const resource = kResources.at(i);
-    auto pressure =
-        kept.read_as(files.prefix + resource + files.suffix, parse_pressure);
-    if (!pressure && is_not_offered(pressure.error())) continue;
-    offered = true;
-    if (!pressure) {
-      families.problem(pressure.error().message());
-      continue;
-    }
-    if (i == kCpu && !files.cpu_full) pressure->full_us.reset();
-    add_pressure(labels.with("resource", resource), *pressure, totals.at(i),
-                 family);
+// The pressures that three files of a directory tell, of a VM or of the host.
+class Pressures {
+ public:
+  // The files are named `resource` + `suffix`. Of the host's CPU the kernel
+  // prints a full pressure that means nothing.
+  Pressures(const char* suffix, bool cpu_full)
+      : suffix_(suffix), cpu_full_(cpu_full) {
+    be_of({});
   }
-  return offered;
-}
+
+  void be_of(const LabelSet& whose) {
+    for (std::size_t i = 0; i < kResources.size(); ++i) {
+      const auto labels = whose.with("resource", kResources.at(i));
+      of_.at(i).some_labels = labels.with("kind", "some");
+      of_.at(i).full_labels = labels.with("kind", "full");
+    }
+  }
+
+  // False where none of the files is offered.
+  bool say(const std::string& directory, KeptFiles& kept, Family& family,
+           Families& families) {
+    if (directory != directory_) look_into(directory);
+    bool offered = false;
+    for (OfResource& of : of_) {
+      const auto pressure = kept.read_as(of.path, parse_pressure);
+      if (!pressure && is_not_offered(pressure.error())) continue;
+      offered = true;
+      if (pressure) {
+        of.say(*pressure, cpu_full_ || &of != &of_[kCpu], family);
+      } else {
+        families.problem(pressure.error().message());
+      }
+    }
+    return offered;
+  }
+
+ private:
+  struct OfResource {
+    void say(const Pressure& now, bool has_full, Family& family) {
+      family.add(some_labels, seconds_of_us(some.see(now.some_us)));
+      if (now.full_us && has_full)
+        family.add(full_labels, seconds_of_us(full.see(*now.full_us)));
+    }
+
+    std::string path;
+    LabelSet some_labels;
+    LabelSet full_labels;
+    Growing some;  // The kernel's begins anew where a VM is moved to another
+    Growing full;  // group.
+  };
+
+  void look_into(const std::string& directory) {
+    directory_ = directory;
+    for (std::size_t i = 0; i < kResources.size(); ++i)
+      of_.at(i).path = directory + "/" + kResources.at(i) + suffix_;
+  }
+
+  const char* suffix_;
+  bool cpu_full_;
+  std::string directory_;
+  std::array<OfResource, kResources.size()> of_;
+};
 
 // Of one VM, from its first scrape to its last.
 struct VmState {
-  explicit VmState(const Vm& vm) : quota(static_cast<unsigned>(vm.pid)) {}
+  // A VM's name may be told later than the VM.
+  void be_of(const Vm& vm) {
+    if (std::exchange(domain, vm.domain) != vm.domain)
+      pressures.be_of(vm.labels);
+  }
+
+  std::string domain;
   VmQuota quota;
   bool has_quota = false;  // Whether `quota` was read in this scrape.
-  Pressures pressures;
+  Pressures pressures{".pressure", true};
 };
 
 class CgroupCollector final : public Collector {
@@ -121,22 +150,25 @@ class CgroupCollector final : public Collector {
     std::map<VmId, VmState> living;
     for (const Vm& vm : snapshot.vms) {
       auto known = vms_.extract(vm.id());
-      if (known.empty()) {
-        living.try_emplace(vm.id(), vm);
-      } else {
-        living.insert(std::move(known));
-      }
+      const auto state = known.empty()
+                             ? living.try_emplace(vm.id()).first
+                             : living.insert(std::move(known)).position;
+      state->second.be_of(vm);
     }
     vms_ = std::move(living);
   }
 
   void read_quotas(const Snapshot& snapshot, Families& families) {
     std::string missing;
+    const auto turns = std::min(kScrapesPerLook, snapshot.vms.size());
+    std::size_t turn = ++scrape_;
     for (const Vm& vm : snapshot.vms) {
       VmState& state = state_of(vm);
+      const bool look = turn++ % turns == 0;
       const Cgroup& group = snapshot.cgroups->of(vm.id()).cpu;
       state.has_quota = static_cast<bool>(group);
-      if (state.has_quota) state.quota.read(group, vm.vcpu_count, families);
+      if (state.has_quota)
+        state.quota.read(group, vm.vcpu_count, look, families);
       if (!group && is_running(vm)) missing = kSharedGroup;
       if (group && !state.quota.has_controller() && missing.empty())
         missing = kNoController;
@@ -163,9 +195,8 @@ class CgroupCollector final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       const VmState& state = state_of(vm);
       if (!state.has_quota) continue;
-      const LabelSet domain{{"domain", vm.domain}};
-      if (const auto told = state.quota.weight()) weight.add(domain, *told);
-      if (const auto cores = state.quota.cores()) quota.add(domain, *cores);
+      if (const auto told = state.quota.weight()) weight.add(vm.labels, *told);
+      if (const auto cores = state.quota.cores()) quota.add(vm.labels, *cores);
     }
   }
 
@@ -195,11 +226,10 @@ class CgroupCollector final : public Collector {
           vcpu_time.add(vcpu.labels, seconds(*ns));
       const auto throttled = state.quota.throttled();
       if (!throttled) continue;
-      const LabelSet domain{{"domain", vm.domain}};
-      time.add(domain, seconds(throttled->throttled_ns));
-      throttled_periods.add(domain,
+      time.add(vm.labels, seconds(throttled->throttled_ns));
+      throttled_periods.add(vm.labels,
                             static_cast<double>(throttled->throttled_periods));
-      periods.add(domain, static_cast<double>(throttled->periods));
+      periods.add(vm.labels, static_cast<double>(throttled->periods));
     }
   }
 
@@ -214,9 +244,8 @@ class CgroupCollector final : public Collector {
       const auto& directory = snapshot.cgroups->of(vm.id()).unified.directory;
       if (directory.empty()) {
         if (missing.empty() && is_running(vm)) missing = kNoGroupOfVersion2;
-      } else if (!say_pressures({directory + "/", ".pressure", true}, kept_,
-                                {{"domain", vm.domain}}, state_of(vm).pressures,
-                                pressure, families) &&
+      } else if (!state_of(vm).pressures.say(directory, kept_, pressure,
+                                             families) &&
                  exists(directory)) {
         missing = kNoPressureOfGroup;
       }
@@ -230,14 +259,15 @@ class CgroupCollector final : public Collector {
         "Time some of the host's tasks that had work stood still for want of "
         "the resource, or all of them at once (full, which the kernel does "
         "not know of the CPU); from /proc/pressure.");
-    const bool told = say_pressures({roots_.proc + "/pressure/", "", false},
-                                    kept_, {}, host_, pressure, families);
+    const bool told =
+        host_.say(roots_.proc + "/pressure", kept_, pressure, families);
     families.source("pressure", told ? "" : kNoPressure);
   }
 
   Roots roots_;
   std::map<VmId, VmState> vms_;
-  Pressures host_;
+  std::size_t scrape_ = 0;
+  Pressures host_{"", false};
   KeptFiles kept_{kKeptFiles};
 };
 

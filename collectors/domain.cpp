@@ -20,14 +20,14 @@ class Domain final : public Collector {
         "When the virtual machine's process started, since the epoch; from "
         "/proc/PID/stat.");
     for (const Vm& vm : snapshot.vms) {
-      info.add({{"domain", vm.domain},
-                {"uuid", vm.uuid},
+      info.add(vm.labels,
+               {{"uuid", vm.uuid},
                 {"vmm", vm.vmm},
                 {"accel", vm.accel},
                 {"machine", vm.machine}},
                1);
       if (vm.start_time_seconds > 0)
-        start.add({{"domain", vm.domain}}, vm.start_time_seconds);
+        start.add(vm.labels, vm.start_time_seconds);
     }
     say_vcpu_threads(snapshot, families);
     return {};

@@ -147,13 +147,11 @@ class Kvm final : public Collector {
     auto sums = debugfs_.of(vm);
     if (sums.empty() && figures != nullptr) sums = figures->kvm;
     if (!add_exits_of_vcpus(vm, figures, families.exits) && !sums.empty())
-      add_exits({{"domain", vm.domain}}, sums, rests_[vm.id()].exits,
-                families.exits);
+      add_exits(vm.labels, sums, rests_[vm.id()].exits, families.exits);
     add_sums(vm, sums, families);
     if (figures == nullptr) return !sums.empty();
     for (const auto& [vcpu, stats] : figures->vcpus)
-      add_vcpu({{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}}, stats,
-               families);
+      add_vcpu(vm.labels.with("vcpu", std::to_string(vcpu)), stats, families);
     return !sums.empty();
   }
 
@@ -164,7 +162,7 @@ class Kvm final : public Collector {
     bool told = false;
     for (const auto& [vcpu, stats] : figures->vcpus) {
       if (!stats[KvmStat::kExits]) continue;
-      add_exits({{"domain", vm.domain}, {"vcpu", std::to_string(vcpu)}}, stats,
+      add_exits(vm.labels.with("vcpu", std::to_string(vcpu)), stats,
                 rests_[vm.id()].exits_of_vcpu[vcpu], exits);
       told = true;
     }
@@ -174,7 +172,7 @@ class Kvm final : public Collector {
   void add_sums(const Vm& vm, const KvmStats& sums, KvmFamilies& families) {
     if (sums.empty()) return;
     Rests& rests = rests_[vm.id()];
-    const LabelSet labels{{"domain", vm.domain}};
+    const LabelSet& labels = vm.labels;
     const auto reported = sums[KvmStat::kPreemptionReported];
     const auto other = sums[KvmStat::kPreemptionOther];
     if (reported && other)

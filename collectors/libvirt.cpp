@@ -23,25 +23,23 @@ void add_health(const LibvirtView& libvirt, Families& families) {
 }
 
 void add_state(const Vm& vm, Family& state) {
-  const LabelSet labels{{"domain", vm.domain}};
   for (const char* const name : kLibvirtStates)
-    state.add(labels.with("state", name), vm.libvirt->state == name ? 1 : 0);
+    state.add(vm.labels, {{"state", name}}, vm.libvirt->state == name ? 1 : 0);
 }
 
 void add_reason(const Vm& vm, Family& reasons) {
   if (vm.libvirt->state_reason.empty()) return;
-  reasons.add({{"domain", vm.domain},
-               {"state", vm.libvirt->state},
+  reasons.add(vm.labels,
+              {{"state", vm.libvirt->state},
                {"reason", label_text(vm.libvirt->state_reason)}},
               1);
 }
 
 void add_counts(const Vm& vm, Family& counts) {
-  const LabelSet labels{{"domain", vm.domain}};
   if (const auto current = vm.libvirt->vcpus_current)
-    counts.add(labels.with("kind", "current"), *current);
+    counts.add(vm.labels, {{"kind", "current"}}, *current);
   if (const auto maximum = vm.libvirt->vcpus_maximum)
-    counts.add(labels.with("kind", "maximum"), *maximum);
+    counts.add(vm.labels, {{"kind", "maximum"}}, *maximum);
 }
 
 void add_pins(const Vm& vm, Family& pins) {
@@ -63,7 +61,7 @@ void add_ages(MonitorSource& monitor, const Snapshot& snapshot,
   for (const Vm& vm : snapshot.vms) {
     const auto known = view.vms.find(vm.id());
     if (known != view.vms.end() && known->second.age_seconds)
-      ages.add({{"domain", vm.domain}}, *known->second.age_seconds);
+      ages.add(vm.labels, *known->second.age_seconds);
   }
 }
 

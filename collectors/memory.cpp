@@ -90,12 +90,11 @@ class Memory final : public Collector {
         "where it has no balloon; from virDomainGetInfo.");
     bool all_known = true;
     for (const Vm& vm : snapshot.vms) {
-      const LabelSet domain{{"domain", vm.domain}};
       const auto bytes = maximum(vm);
-      add(most, domain, bytes);
+      add(most, vm.labels, bytes);
       all_known = all_known && bytes;
       if (vm.libvirt != nullptr)
-        add(balloon, domain, vm.libvirt->memory_balloon_bytes);
+        add(balloon, vm.labels, vm.libvirt->memory_balloon_bytes);
     }
     if (snapshot.vms.empty()) return;
     families.source("domain_memory_max",
@@ -127,11 +126,11 @@ class Memory final : public Collector {
               : Bytes{};
       const auto process = process_of(vm, has_swap && !in_swap, families);
       if (!process) continue;
-      const LabelSet domain{{"domain", vm.domain}};
-      if (has_swap) add(swap, domain, in_swap ? in_swap : process->swap_bytes);
+      if (has_swap)
+        add(swap, vm.labels, in_swap ? in_swap : process->swap_bytes);
       all_groups = all_groups && in_swap;
-      add(tables, domain, process->page_table_bytes);
-      faults.add(domain, static_cast<double>(process->major_faults));
+      add(tables, vm.labels, process->page_table_bytes);
+      faults.add(vm.labels, static_cast<double>(process->major_faults));
     }
     families.source("swap", has_swap ? "" : "the host has no swap");
     if (snapshot.vms.empty() || !has_swap) return;

@@ -35,12 +35,15 @@ void add_nova(std::string_view key, std::string_view value, Labels& labels) {
 }
 
 // A Kubernetes namespace has no underscore in its name.
-void add_kubevirt(const Vm& vm, Labels& labels) {
+void add_kubevirt(const Vm& vm, VmCgroups& cgroups, Labels& labels) {
   const std::string_view name = vm.name;
   const auto end = name.find('_');
   if (!vm.kubevirt || end == std::string_view::npos) return;
   add(labels, "kubevirt_namespace", name.substr(0, end));
   add(labels, "kubevirt_vmi", name.substr(end + 1));
+  const VmCgroup& group = cgroups.of(vm.id());
+  add(labels, "kubevirt_pod_uid",
+      pod_uid((group.cpu ? group.cpu : group.unified).directory));
 }
 
 class Metadata final : public Collector {
@@ -53,12 +56,12 @@ class Metadata final : public Collector {
     auto& info = families.gauge(
         "vcpu_domain_metadata_info",
         "What clouds and people call the VM, always 1, only of VMs of which "
-        "something is known; from libvirt's domain XML and the VMM's command "
-        "line.");
+        "something is known; from libvirt's domain XML, the VMM's command line "
+        "and its control group.");
     for (const Vm& vm : snapshot.vms) {
-      const auto labels = labels_of(vm);
+      const auto labels = labels_of(vm, *snapshot.cgroups);
       if (labels.empty()) continue;
-      LabelSet all{{"domain", vm.domain}};
+      LabelSet all = vm.labels;
       for (const auto& [name, value] : labels) all = all.with(name, value);
       info.add(all, 1);
     }
@@ -66,9 +69,9 @@ class Metadata final : public Collector {
   }
 
  private:
-  Labels labels_of(const Vm& vm) const {
+  Labels labels_of(const Vm& vm, VmCgroups& cgroups) const {
     Labels labels;
-    add_kubevirt(vm, labels);
+    add_kubevirt(vm, cgroups, labels);
     add(labels, "proxmox_vmid", vm.proxmox_vmid);
     if (vm.libvirt == nullptr) return labels;
     for (const auto& [key, value] : vm.libvirt->metadata) {

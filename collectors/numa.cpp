@@ -80,17 +80,16 @@ class Numa final : public Collector {
     families.source(kHugeSource, "");
     huge_sizes_ = huge_sizes_in_use();
     for (const Vm& vm : snapshot.vms) {
-      const LabelSet labels{{"domain", vm.domain}};
       const auto lies = memory_of(vm, snapshot.cgroups->of(vm.id()), families);
       for (const auto& [node, bytes] : lies.bytes) {
-        memory.add(labels.with("numa_node", std::to_string(node)),
+        memory.add(vm.labels, {{"numa_node", std::to_string(node)}},
                    static_cast<double>(bytes));
       }
       const auto placement =
           placement_of(vm, *snapshot.host, lies.whole ? &lies.bytes : nullptr);
       if (!placement) continue;
-      misplacement.add(labels, placement->misplacement);
-      if (placement->distance) distance.add(labels, *placement->distance);
+      misplacement.add(vm.labels, placement->misplacement);
+      if (placement->distance) distance.add(vm.labels, *placement->distance);
     }
     if (maps_) maps_->forget_unasked();
     kept_.close_unread();

@@ -137,18 +137,17 @@ class Runqueue final : public Collector {
         "included; from eBPF, sched_switch.",
         bounds_);
     for (const Vm& vm : snapshot.vms) {
-      const LabelSet domain{{"domain", vm.domain}};
       StolenTime::Waits sum;
       for (const auto& [vcpu, waits] : vms_.at(vm.id()).time.waits()) {
         if (options_.per_vcpu) {
-          latency.add_histogram(domain.with("vcpu", std::to_string(vcpu)),
+          latency.add_histogram(vm.labels.with("vcpu", std::to_string(vcpu)),
                                 waits.counts, seconds(waits.ns));
         } else {
           sum += waits;
         }
       }
       if (!options_.per_vcpu)
-        latency.add_histogram(domain, sum.counts, seconds(sum.ns));
+        latency.add_histogram(vm.labels, sum.counts, seconds(sum.ns));
     }
   }
 
@@ -162,9 +161,8 @@ class Runqueue final : public Collector {
       const StolenTime& time = vms_.at(vm.id()).time;
       const auto say = [&](culprit_kind kind, const std::string& culprit,
                            std::uint64_t ns) {
-        stolen.add(LabelSet{{"domain", vm.domain},
-                            {"culprit_kind", kind_name(kind)},
-                            {"culprit", culprit}},
+        stolen.add(vm.labels,
+                   {{"culprit_kind", kind_name(kind)}, {"culprit", culprit}},
                    seconds(ns));
       };
       for (int i = 0; i < CULPRIT_KINDS; ++i) {

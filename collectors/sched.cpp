@@ -35,8 +35,8 @@ void place(const Snapshot& snapshot, Families& families) {
       if (!vcpu.allowed) continue;
       allowed.add(vcpu.labels, static_cast<double>(vcpu.allowed->size()));
       if (vcpu.allowed->size() == 1) {
-        pinned.add(vcpu.labels, {"cpu", std::to_string(vcpu.allowed->front())},
-                   1);
+        pinned.add(vcpu.labels,
+                   {{"cpu", std::to_string(vcpu.allowed->front())}}, 1);
       }
     }
   }
@@ -53,8 +53,7 @@ void say_waiting(const Snapshot& snapshot, Families& families) {
     std::optional<std::uint64_t> longest;
     for (const Thread& vcpu : vm.vcpus())
       longest = std::max(longest, vcpu.waiting_ns);
-    if (longest)
-      waiting.add(LabelSet{{"domain", vm.domain}}, seconds(*longest));
+    if (longest) waiting.add(vm.labels, seconds(*longest));
   }
 }
 
@@ -104,10 +103,10 @@ class Sched final : public Collector {
  private:
   static void add_switches(Family& switches, const Thread& vcpu) {
     if (const auto given_up = vcpu.sched->voluntary)
-      switches.add(vcpu.labels, {"kind", "voluntary"},
+      switches.add(vcpu.labels, {{"kind", "voluntary"}},
                    static_cast<double>(*given_up));
     if (const auto lost = vcpu.sched->involuntary)
-      switches.add(vcpu.labels, {"kind", "involuntary"},
+      switches.add(vcpu.labels, {{"kind", "involuntary"}},
                    static_cast<double>(*lost));
   }
 };

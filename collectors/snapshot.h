@@ -79,6 +79,7 @@ struct RoleTime {
 
 struct Vm {
   std::string domain;   // The `domain` label: unique on this host, label-safe.
+  LabelSet labels;      // It alone.
   std::string name;     // As the VMM was given it, label-safe.
   std::string uuid;     // Empty where the VMM was given none.
   std::string vmm;      // qemu, firecracker, cloud-hypervisor.

@@ -21,8 +21,7 @@ class Threads final : public Collector {
         "from /proc/PID/task/TID/schedstat.");
     for (const Vm& vm : snapshot.vms) {
       for (const RoleTime& time : vm.role_times) {
-        const LabelSet labels{{"domain", vm.domain},
-                              {"role", to_string(time.role)}};
+        const auto labels = vm.labels.with("role", to_string(time.role));
         run.add(labels, seconds(time.run_ns));
         steal.add(labels, seconds(time.wait_ns));
       }

@@ -2,6 +2,7 @@
 #include "collectors/vm_quota.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "collectors/base/file.h"
@@ -69,11 +70,13 @@ std::vector<std::string> groups_below(const std::string& directory,
 
 }  // namespace
 
-void VmQuota::read(const Cgroup& own, std::size_t vcpus, Families& said) {
+void VmQuota::read(const Cgroup& own, std::size_t vcpus, bool look,
+                   Families& said) {
   const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
+  const bool due = look || others;
   vcpu_count_ = vcpus;
-  if (++scrape_ % kScrapesPerRound == 0 || others) list(own, said);
-  if (scrape_ % kScrapesPerLook == 0 || others) {
+  if (others || (due && links() != links_)) list(own, said);
+  if (due) {
     read_weight(said);
     look_where_due(said);
   }
@@ -116,6 +119,16 @@ void VmQuota::list(const Cgroup& own, Families& said) {
     if (!moved) group.last = CpuStat{};
     if (!group.gone) count(group, said);
   }
+  links_ = links();
+}
+
+std::uintmax_t VmQuota::links() const {
+  std::uintmax_t sum = 0;
+  std::error_code gone;
+  for (const Group& group : groups_)
+    if (group.own)
+      sum += std::filesystem::hard_link_count(group.directory, gone);
+  return sum;
 }
 
 void VmQuota::read_weight(Families& said) {
@@ -135,8 +148,7 @@ void VmQuota::look_where_due(Families& said) {
     all = all || (leads && group.cores != before);
   }
   const auto in_turn =
-      all ? groups_.size()
-          : 1 + groups_.size() * kScrapesPerLook / kScrapesPerRound;
+      all ? groups_.size() : 1 + groups_.size() / kLooksPerRound;
   for (std::size_t i = 0; i < in_turn; ++i) {
     Group& group = groups_[++turn_ % groups_.size()];
     if (!group.own) look(group, said);
@@ -151,7 +163,8 @@ void VmQuota::look(Group& group, Families& said) {
     group.limited = group.limited || group.cores;
     limited_ = limited_ || group.limited;
   } else if (is_gone_or_say(cores.error(), said)) {
-    group.gone = true;
+    // Another one may have come in its place.
+    if (!std::exchange(group.gone, true)) links_ = 0;
     group.cores.reset();
   }
 }

@@ -8,10 +8,12 @@
 // and counts only what its own quota stopped.
 //
 // Few files are read per scrape. The time stopped only of groups that have, or
-// had, a quota. Quotas and the weight every eighth time: of the VM's own groups
-// and its first vCPU's (libvirt sets those of all vCPUs alike, so that a change
-// there has all looked at), and of a few others in turn, so that a quota on any
-// of them is found within a round.
+// had, a quota. The quotas, and the weight, only when they are to be looked at:
+// of the VM's own groups and its first vCPU's (libvirt sets those of all vCPUs
+// alike, so that a change there has all looked at), and of a few others in
+// turn, so that a quota on any of them is found within a round. Groups are
+// listed anew where their number is another one: a directory has a link for
+// each directory in it.
 #pragma once
 
 #include <cstdint>
@@ -29,16 +31,13 @@ namespace vcpu {
 
 class VmQuota {
  public:
-  static constexpr unsigned kScrapesPerLook = 8;
-  static constexpr unsigned kScrapesPerRound = 64;
-
-  // `phase`: any number; VMs of different ones are looked at, and have their
-  // groups listed, which is once in a round, in different scrapes.
-  explicit VmQuota(unsigned phase) : scrape_(phase) {}
+  static constexpr unsigned kLooksPerRound = 8;
 
   // Once per scrape. `own`: the VM's own group with the CPU controller;
-  // `vcpus`: how many it has. What cannot be read is a problem of `said`.
-  void read(const Cgroup& own, std::size_t vcpus, Families& said);
+  // `vcpus`: how many it has; `look`: whether it is time to look for quotas,
+  // which is done of other groups or vCPUs at once. What cannot be read is a
+  // problem of `said`.
+  void read(const Cgroup& own, std::size_t vcpus, bool look, Families& said);
 
   // False where the group is there and knows no quota.
   bool has_controller() const { return has_controller_; }
@@ -72,6 +71,7 @@ class VmQuota {
 
   void list(const Cgroup& own, Families& said);
   void read_weight(Families& said);
+  std::uintmax_t links() const;
   void look_where_due(Families& said);
   void look(Group& group, Families& said);
   void count(Group& group, Families& said);
@@ -79,8 +79,8 @@ class VmQuota {
 
   Cgroup own_;
   std::size_t vcpu_count_ = 0;
-  unsigned scrape_;
   std::size_t turn_ = 0;
+  std::uintmax_t links_ = 0;  // When the groups were listed.
   bool has_controller_ = true;
   std::optional<double> weight_;
   std::vector<Group> groups_;  // The own ones first.

@@ -169,12 +169,17 @@ int print_once(const Config& config) {
       drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
   start_libvirt(config, libvirt);
-  if (config.libvirt_enabled) libvirt.cache->wait_for_answer(seconds(3));
   ScrapeService service(std::move(scrape), service_options(config),
                         make_registry());
-  const auto page =
-      service.scrape({service.enabled_collectors(),
-                      std::chrono::steady_clock::now() + kDeadlineOnce});
+  const auto scrape_now = [&service] {
+    return service.scrape({service.enabled_collectors(),
+                           std::chrono::steady_clock::now() + kDeadlineOnce});
+  };
+  if (config.libvirt_enabled && libvirt.cache->wait_for_answer(seconds(3))) {
+    (void)scrape_now();  // Which QEMUs are to be asked.
+    libvirt.monitor->wait_until_tried(seconds(5));
+  }
+  const auto page = scrape_now();
   std::cout << *page->body(TextFormat::kPrometheus, false) << std::flush;
   return std::cout ? 0 : fail("cannot write to standard output");
 }

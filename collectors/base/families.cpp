@@ -53,22 +53,26 @@ void Family::add(const LabelSet& labels, double value) {
   add_histogram(labels, {}, value);
 }
 
-void Family::add(const LabelSet& labels, Label more, double value) {
-  if (counts_per_sample() != 0)
-    return add(labels.with(more.first, more.second), value);
+void Family::add(const LabelSet& labels, std::initializer_list<Label> more,
+                 double value) {
+  expect(0);
   more_.assign(labels.text());
-  append(more_, more);
+  for (const Label& label : more) append(more_, label);
   samples_.push_back({labels_.add(more_), value});
 }
 
 void Family::add_histogram(const LabelSet& labels,
                            std::span<const std::uint64_t> counts, double sum) {
-  if (counts.size() != counts_per_sample())
-    throw std::invalid_argument(
-        name_ + ": " + std::to_string(counts.size()) + " counts for " +
-        std::to_string(counts_per_sample()) + " buckets");
+  expect(counts.size());
   counts_.insert(counts_.end(), counts.begin(), counts.end());
   samples_.push_back({labels_.add(labels.text()), sum});
+}
+
+void Family::expect(std::size_t counts) const {
+  if (counts != counts_per_sample())
+    throw std::invalid_argument(
+        name_ + ": " + std::to_string(counts) + " counts for " +
+        std::to_string(counts_per_sample()) + " buckets");
 }
 
 Family::Sample Family::sample(std::size_t index) const {

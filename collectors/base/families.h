@@ -63,8 +63,9 @@ class Family {
          std::vector<double> bounds = {});
 
   void add(const LabelSet& labels, double value);
-  // The same as labels.with(), but cheaper.
-  void add(const LabelSet& labels, Label more, double value);
+  // The same as labels.with() one after the other, but cheaper.
+  void add(const LabelSet& labels, std::initializer_list<Label> more,
+           double value);
 
   // How many observations fell into each bucket (NOT cumulative), one count
   // more than there are bounds, the last for what is above them all; and the
@@ -91,6 +92,7 @@ class Family {
     std::string_view labels;
     double value;
   };
+  void expect(std::size_t counts) const;  // Else throws.
   std::size_t counts_per_sample() const;
   std::size_t series_per_sample() const;
 

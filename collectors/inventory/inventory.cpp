@@ -283,8 +283,11 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
     known.push_back({std::move(task), role});
   }
   leave_out_namesakes(instance.totals, known);
-  if (std::exchange(instance.domain, domain) != domain)
+  if (std::exchange(instance.domain, domain) != domain) {
+    instance.labels = {{"domain", domain}};
     instance.vcpu_labels.clear();
+  }
+  vm.labels = instance.labels;
   for (const TaskWithRole& one : known) {
     if (one.role.role == ThreadRole::kVcpu) {
       ++vm.vcpu_count;
@@ -299,9 +302,7 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
 
 const LabelSet& Inventory::Instance::labels_of(int vcpu) {
   const auto [found, added] = vcpu_labels.try_emplace(vcpu);
-  if (added)
-    found->second =
-        LabelSet{{"domain", domain}, {"vcpu", std::to_string(vcpu)}};
+  if (added) found->second = labels.with("vcpu", std::to_string(vcpu));
   return found->second;
 }
 

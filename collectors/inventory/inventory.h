@@ -58,7 +58,8 @@ class Inventory {
     int missed = 0;  // Passes in which it was not to be seen.
     std::uint64_t major_faults = 0;
     std::string domain;                   // What it was called last,
-    std::map<int, LabelSet> vcpu_labels;  // and its vCPUs.
+    LabelSet labels;                      // its labels,
+    std::map<int, LabelSet> vcpu_labels;  // and its vCPUs'.
 
     const LabelSet& labels_of(int vcpu);
     MemoryUse raise(MemoryUse now);  // To what was seen before.

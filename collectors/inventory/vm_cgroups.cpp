@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/inventory/vm_cgroups.h"
 
+#include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "collectors/base/file.h"
@@ -41,6 +43,29 @@ bool is_named_as_vm(std::string_view path) {
   if (parent == "qemu.slice" && name.ends_with(".scope")) return true;
   return path.find("/kubepods") != std::string_view::npos &&
          parent.find("pod") != std::string_view::npos;
+}
+
+std::string pod_uid(std::string_view path) {
+  constexpr std::string_view kPod = "pod";
+  constexpr std::string_view kShape = "00000000-0000-0000-0000-000000000000";
+  // systemd has the dashes for itself.
+  const auto is_as = [](char c, char shape) {
+    return shape == '-' ? c == '-' || c == '_'
+                        : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+  };
+  const auto kubepods = path.find("/kubepods");
+  if (kubepods == std::string_view::npos) return {};
+  path.remove_prefix(kubepods);
+  for (auto at = path.find(kPod); at != std::string_view::npos;
+       at = path.find(kPod, at + 1)) {
+    std::string uid(path.substr(at + kPod.size(), kShape.size()));
+    if (!std::equal(uid.begin(), uid.end(), kShape.begin(), kShape.end(),
+                    is_as))
+      continue;
+    std::replace(uid.begin(), uid.end(), '_', '-');
+    return uid;
+  }
+  return {};
 }
 
 void VmCgroups::begin(const std::vector<Member>& vms) {

@@ -88,4 +88,8 @@ std::string_view vm_group(std::string_view path);
 // Whether a group of that name is a VM's by those who made it.
 bool is_named_as_vm(std::string_view path);
 
+// The uid of the Kubernetes pod that a group is in, as kube_pod_info has it;
+// empty: in none.
+std::string pod_uid(std::string_view path);
+
 }  // namespace vcpu

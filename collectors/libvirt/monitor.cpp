@@ -70,6 +70,13 @@ MonitorView LibvirtMonitor::view() {
   return locked_view(Clock::now());
 }
 
+void LibvirtMonitor::wait_until_tried(milliseconds most) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, most, [this] {
+    return !down_.empty() || looked_.empty() || book_.all_tried();
+  });
+}
+
 MonitorView LibvirtMonitor::locked_view(Clock::time_point now) {
   auto view = book_.view(now);
   if (!down_.empty()) view.missing_reason = down_;
@@ -247,6 +254,7 @@ milliseconds LibvirtMonitor::until_next() {
 void LibvirtMonitor::set_down(std::string reason) {
   const std::lock_guard lock(mutex_);
   down_ = std::move(reason);
+  changed_.notify_all();
 }
 
 // What the book makes of something, and of that what is news.
@@ -255,6 +263,7 @@ void LibvirtMonitor::note(const std::function<std::string()>& write) {
   {
     const std::lock_guard lock(mutex_);
     line = write();
+    changed_.notify_all();
   }
   if (!line.empty()) options_.log(line);
 }

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -80,6 +81,10 @@ class LibvirtMonitor final : public MonitorSource {
                    const std::vector<MonitoredVm>& vms) override;
   MonitorView view() override;
 
+  // Waits until of each VM that was looked for it is known what came of asking
+  // it, or nobody can be asked, or the time is over.
+  void wait_until_tried(std::chrono::milliseconds most);
+
  private:
   using Clock = LibvirtMonitorOptions::Clock;
 
@@ -113,6 +118,7 @@ class LibvirtMonitor final : public MonitorSource {
   MonitorBook book_;
   std::map<MonitorGroup, Clock::time_point> looked_;
   std::string down_;  // Why nobody can be asked; empty: it works.
+  std::condition_variable changed_;
 
   // The supervisor's own.
   ChildProcess child_;

@@ -168,6 +168,13 @@ std::string MonitorBook::reason_of(const Entry& entry, Time now) const {
   return {};
 }
 
+bool MonitorBook::all_tried() const {
+  return std::none_of(entries_.begin(), entries_.end(), [](const auto& item) {
+    const Entry& entry = item.second;
+    return !entry.vm.uuid.empty() && entry.condition == Condition::kNew;
+  });
+}
+
 MonitorView MonitorBook::view(Time now) const {
   MonitorView view;
   auto worst = Condition::kNew;

@@ -80,6 +80,9 @@ class MonitorBook {
 
   MonitorView view(Time now) const;
 
+  // Whether of each VM that may be asked it is known what came of it.
+  bool all_tried() const;
+
  private:
   enum class Condition : std::uint8_t {
     kNew,

@@ -87,12 +87,13 @@ TEST(Family, HasNoMoreFirstSamplesThanItHas) {
   EXPECT_EQ(family.first(5).size(), 1U);
 }
 
-TEST(Family, AddsOneMoreLabel) {
+TEST(Family, AddsMoreLabels) {
   Family family("vcpu_up", "Whether.", MetricType::kGauge);
   const LabelSet labels{{"domain", "a"}};
-  family.add(labels, {"kind", "x\"y"}, 1);
-  family.add({}, {"kind", "z"}, 2);
-  EXPECT_EQ(family.sample(0).labels, labels.with("kind", "x\"y").text());
+  family.add(labels, {{"kind", "x\"y"}, {"n", "2"}}, 1);
+  family.add({}, {{"kind", "z"}}, 2);
+  EXPECT_EQ(family.sample(0).labels,
+            labels.with("kind", "x\"y").with("n", "2").text());
   EXPECT_EQ(family.sample(1).labels, "kind=\"z\"");
 }
 

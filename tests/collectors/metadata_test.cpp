@@ -4,6 +4,7 @@
 
 #include "collectors/catalog.h"
 #include "tests/support/literal_snapshot.h"
+#include "tests/support/proc_tree.h"
 #include "tests/support/text_of.h"
 
 namespace vcpu {
@@ -79,6 +80,28 @@ TEST(Metadata, SaysWhatKubeVirtAndProxmoxCallIt) {
       said_of(proxmox),
       ElementsAre(
           R"(vcpu_domain_metadata_info{domain="shop",proxmox_vmid="100"} 1)"));
+}
+
+TEST(Metadata, SaysTheKubernetesPodItIsIn) {
+  const ProcTree tree;
+  ProcTree::write(
+      tree.proc("100/cgroup"),
+      "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
+      "pod0a1b2c3d_1111_2222_3333_444455556666.slice/cri-containerd-77.scope");
+  Vm vm = vm_of("shop_web", {});
+  vm.name = "shop_web";
+  vm.kubevirt = true;
+  vm.pid = 100;
+  auto snapshot = snapshot_of({vm});
+  snapshot.cgroups = cgroups_of(snapshot, tree.roots());
+  Families families;
+  EXPECT_TRUE(make_metadata({})->collect(snapshot, families));
+  EXPECT_THAT(
+      samples_of(families),
+      ElementsAre(
+          R"(vcpu_domain_metadata_info{domain="shop_web",)"
+          R"(kubevirt_namespace="shop",kubevirt_vmi="web",)"
+          R"(kubevirt_pod_uid="0a1b2c3d-1111-2222-3333-444455556666"} 1)"));
 }
 
 TEST(Metadata, SaysOwnLabelsThatAreAskedForAndNoOthers) {

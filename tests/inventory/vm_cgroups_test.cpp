@@ -165,6 +165,19 @@ TEST(VmGroup, IsAboveItsThreads) {
   EXPECT_EQ(vm_group(""), "");
 }
 
+TEST(PodUid, IsThatOfTheInnermostPod) {
+  const std::string uid = "0a1b2c3d-1111-2222-3333-444455556666";
+  EXPECT_EQ(pod_uid("/kubepods/burstable/pod" + uid + "/77"), uid);
+  EXPECT_EQ(pod_uid("/sys/fs/cgroup/kubepods.slice/kubepods-"
+                    "pod0a1b2c3d_1111_2222_3333_444455556666.slice/a.scope"),
+            uid);
+  EXPECT_EQ(pod_uid("/kubepods/pod7/pod" + uid), uid);
+  EXPECT_EQ(pod_uid("/kubepods/burstable/pod0a1b2c3d-1111"), "");
+  EXPECT_EQ(pod_uid("/kubepods/pod0a1b2c3d-1111-2222-3333-44445555666x"), "");
+  EXPECT_EQ(pod_uid("/user.slice/pod" + uid), "");
+  EXPECT_EQ(pod_uid(""), "");
+}
+
 TEST(NamedAsVm, IsNotWhatOnlyLooksLikeIt) {
   EXPECT_TRUE(is_named_as_vm("/machine.slice/machine-qemu\\x2d1\\x2da.scope"));
   EXPECT_FALSE(is_named_as_vm("/machine.slice/machine-lxc\\x2d1\\x2da.scope"));

@@ -64,6 +64,19 @@ TEST_F(MonitorBookTest, EveryoneIsAskedAtOnceAndThenEveryTenSeconds) {
   EXPECT_EQ(next(), 100);
 }
 
+TEST_F(MonitorBookTest, AllAreTriedWhenOfEachItIsKnownWhatCameOfIt) {
+  EXPECT_FALSE(book_.all_tried());
+  told(kOne);
+  EXPECT_FALSE(book_.all_tried());
+  missed(kTwo);
+  EXPECT_TRUE(book_.all_tried());
+  book_.set({vm(kOne), vm(kTwo), vm(kThree)}, now_);
+  EXPECT_FALSE(book_.all_tried());
+  // Of whom nobody can ask.
+  book_.set({vm(kOne), vm(kTwo), {kThree, "vm300", ""}}, now_);
+  EXPECT_TRUE(book_.all_tried());
+}
+
 TEST_F(MonitorBookTest, WhoWasDueFirstIsAskedFirst) {
   told(kOne);
   now_ += seconds(1);

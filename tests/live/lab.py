@@ -69,13 +69,13 @@ class Lab:
         self.closers.append(lambda: self.exporter.stop())
         self.restart_exporter()
 
-    def restart_exporter(self):
+    def restart_exporter(self, *flags):
         """One that knows nothing yet, with a log of its own, in place of the one before."""
         if self.exporter:
             self.exporter.stop()
         self.exporters += 1
         # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
-        self.exporter = Daemon("exporter", ["nice", "-n", "-10", self.program, "--web.listen-address=127.0.0.1:0"],
+        self.exporter = Daemon("exporter", ["nice", "-n", "-10", self.program, "--web.listen-address=127.0.0.1:0", *flags],
                                self.work / f"exporter-{self.exporters}.log")
         self.exporter.start()
         self.address = self.exporter.listening_address()

@@ -16,6 +16,8 @@ import unittest
 
 import guests
 import lab as laboratory
+import private_libvirt
+import scrape
 import test_live
 from processes import process_state, wait_for
 
@@ -179,6 +181,24 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(1, page.value("vcpu_domain_state_reason_info", domain=BUSY.name, state="running",
                                        reason="booted"))
         self.assert_kept_promises(watch)
+
+    def test_1_once_waits_until_the_qemus_have_answered(self):
+        done = subprocess.run([LAB.program, "--once"], capture_output=True, text=True, timeout=60, check=True)
+        page = scrape.Page(done.stdout)
+        for guest in (BUSY, IDLE):
+            self.assertNotEqual({}, told(page, guest), guest.name)
+        self.assertEqual("", monitor_reason(page))
+
+    def test_1_modular_daemons_are_found_by_their_socket(self):
+        """As a virtqemud has it: Debian 12 has none, a libvirtd behind its socket's name stands for it."""
+        modular = private_libvirt.SOCKET.with_name("virtqemud-sock-ro")
+        monolithic = private_libvirt.SOCKET.with_name("libvirt-sock-ro")
+        monolithic.rename(modular)
+        self.addCleanup(LAB.restart_exporter)
+        self.addCleanup(modular.rename, monolithic)
+        LAB.restart_exporter("--libvirt.uri=qemu:///system?mode=direct")
+        wait_for(lambda: LAB.scrape().value("vcpu_libvirt_up") == 1 and told(LAB.scrape(), BUSY), 60,
+                 "the disk's figures by way of that socket")
 
     def test_2_a_throttled_disk_has_a_higher_latency(self):
         free = mean_latency(BUSY)

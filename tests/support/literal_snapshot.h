@@ -44,6 +44,7 @@ inline Thread vcpu_thread(const std::string& domain, int index,
 inline Vm vm_of(const std::string& domain, std::vector<Thread> vcpus) {
   Vm vm;
   vm.domain = domain;
+  vm.labels = {{"domain", domain}};
   vm.vmm = "qemu";
   vm.vcpu_count = vcpus.size();
   vm.threads = std::move(vcpus);
