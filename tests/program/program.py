@@ -2,7 +2,7 @@
 """What the tests share: the exporter as a process, virtual machines to look at, clients, and pages taken apart.
 
 Everything listens on loopback at a port the kernel chose. Every process is stopped by its own pid, and what has to
-happen is awaited: wait_for() is the only place that sleeps.
+happen is awaited by wait_for().
 """
 import collections
 import contextlib
@@ -15,11 +15,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import waiting  # noqa: E402
+from waiting import NotInTime  # noqa: E402, F401
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,20 +36,8 @@ AS_ROOT = os.geteuid() == 0
 _work = None  # Of this run: the two programs, and whatever a test writes.
 
 
-class NotInTime(AssertionError):
-    pass
-
-
 def wait_for(condition, what, timeout=20.0, pause=0.002):
-    """Polls until the condition is true and returns its value."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise NotInTime(f"waited {timeout} s in vain for {what}")
-        time.sleep(pause)
+    return waiting.wait_for(condition, timeout, what, pause)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,9 @@ import unittest
 
 import program
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from suites import tests_of  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 TEST_SECONDS = 60  # No test takes a tenth of it; one that hangs fails.
 
@@ -63,14 +66,6 @@ def name(test):
     if not isinstance(test, unittest.TestCase):  # What a class has in common: "setUpClass (test_http.Pages)".
         method = test.id().replace(".", " ")
     return "program: " + method.removeprefix("test_").replace("_", " ")
-
-
-def tests_of(suite):
-    for test in suite:
-        if isinstance(test, unittest.TestSuite):
-            yield from tests_of(test)
-        else:
-            yield test
 
 
 def hung(_number, _frame):
