@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pro
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import waiting  # noqa: E402
+from children import children_of  # noqa: E402
 from waiting import NotInTime  # noqa: E402, F401
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -185,16 +186,6 @@ class Exporter:
 
     def wait_until_idle(self):
         wait_for(lambda: self.is_idle() and self.is_idle(), "the exporter to have nothing to do")
-
-
-def children_of(pid):
-    """Those that its threads have started."""
-    children = []
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                children += map(int, (task / "children").read_text().split())
-    return children
 
 
 def program_of(pid):
