@@ -14,6 +14,7 @@
 // kernel holds where a wait ends or moves; no atomics are needed. A task that is
 // moved as it wakes up has no wait, and is let go before anything is touched.
 #include "collectors/bpf/kernel.h"
+#include "collectors/bpf/task_name.bpf.h"
 #include "collectors/bpf/told_pids.bpf.h"
 #include "collectors/runqueue.h"
 
@@ -162,13 +163,6 @@ static __always_inline bool named_as_vcpu(const char *name) {
   return word[0] == 0x765f6366 && (word[1] & 0xffffff) == 0x757063; /* fc_vcpu */
 }
 
-static __always_inline void name_of(struct task_struct *process, char *name) {
-  const u64 *comm = (void *)process + bpf_core_field_offset(process->comm);
-
-  ((u64 *)name)[0] = comm[0];
-  ((u64 *)name)[1] = comm[1];
-}
-
 /* Threads of the kernel are called kworker/3:1-events, ksoftirqd/3, irq/24-nvme,
  * vhost-PID: what comes before the slash is what an operator can act upon. */
 static __always_inline void kernel_thread(struct occupant *who) {
@@ -176,7 +170,7 @@ static __always_inline void kernel_thread(struct occupant *who) {
   bool cut = false;
   u32 owner = 0;
 
-  if ((word[0] & 0xffffffffffff) == 0x2d74736f6876) { /* vhost- */
+  if (is_vhost(word)) {
     for (int i = 6; i < TASK_NAME_LENGTH && who->name[i]; i++)
       owner = owner * 10 + (who->name[i] - '0');
     who->kind = CULPRIT_OVERHEAD;
@@ -204,7 +198,7 @@ static __always_inline void occupant_of(struct task_struct *task,
     who->kind = CULPRIT_IDLE;
     return;
   }
-  name_of(process, who->name);
+  copy_name(process, who->name);
   who->kind = CULPRIT_HOST;
   if (task->flags & PF_KTHREAD) {
     kernel_thread(who);
@@ -786,7 +780,7 @@ int read_accounts(struct bpf_iter__task *context) {
   if (!account) {
     char name[TASK_NAME_LENGTH];
 
-    name_of(task, name);
+    copy_name(task, name);
     if (!ours && !named_as_vcpu(name)) return 0;
     __builtin_memset(&record->account, 0, sizeof(record->account));
     account = open_account(task, &record->account, task->sched_info.run_delay);

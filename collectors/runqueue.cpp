@@ -51,11 +51,7 @@ class Runqueue final : public Collector {
   std::string_view name() const override { return "runqueue"; }
 
   void open() override {
-    if (!ebpf_) {
-      reason_ = "eBPF is switched off (--no-ebpf)";
-      return;
-    }
-    reason_ = other_processes_reason(roots_);
+    reason_ = no_ebpf_reason(ebpf_, roots_);
     if (!reason_.empty()) return;
     auto opened = RunqueueProgram::open(options_.culprits);
     if (opened) {

@@ -146,7 +146,7 @@ Kept to_be_kept(const Config& config) {
     kept.capabilities.push_back(*entry.keeps);
     kept.collectors.emplace_back(entry.name);
   }
-  if (config.numa.maps && enabled_collectors(config).contains("numa")) {
+  if (config.numa.maps && enabled.contains("numa")) {
     kept.capabilities.push_back(CAP_SYS_PTRACE);
     kept.collectors.emplace_back("numa");
   }

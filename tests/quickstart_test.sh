@@ -6,15 +6,7 @@
 set -u
 cd "$(dirname "$0")/.."
 
-failed=0
-result() { # result NAME REASON
-  if [ -z "$2" ]; then
-    echo "ok $1"
-  else
-    echo "not ok $1: $(tr '\n' ' ' <<<"$2")"
-    failed=1
-  fi
-}
+. tests/support/result.sh
 
 program=build/release/vcpu_exporter
 first=$(deploy/quickstart.sh --no-run 2>&1) || {

@@ -24,8 +24,6 @@ std::string link_text(const std::string& path) {
   return {text.data(), static_cast<std::size_t>(size > 0 ? size : 0)};
 }
 
-}  // namespace
-
 std::string other_processes_reason(const Roots& roots) {
   const std::string self = roots.proc + "/self";
   if (is_another(self + "/ns/pid", kFirstPidNamespace))
@@ -35,6 +33,13 @@ std::string other_processes_reason(const Roots& roots) {
   if (is_another(self + "/ns/time", kFirstTimeNamespace))
     return "runs in a time namespace of its own";
   return "";
+}
+
+}  // namespace
+
+std::string no_ebpf_reason(bool ebpf, const Roots& roots) {
+  return ebpf ? other_processes_reason(roots)
+              : "eBPF is switched off (--no-ebpf)";
 }
 
 }  // namespace vcpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether eBPF and /proc speak of the same processes.
+// Whether eBPF is to be used: where it and /proc speak of the same processes.
 //
 // In a pid namespace of our own (a container without the host's) eBPF sees
 // pids that mean something else in our /proc, and in a time namespace times.
@@ -13,7 +13,7 @@
 
 namespace vcpu {
 
-// Why they do not; empty where they do.
-std::string other_processes_reason(const Roots& roots);
+// Why it is not; empty where it is. `ebpf`: whether it is switched on.
+std::string no_ebpf_reason(bool ebpf, const Roots& roots);
 
 }  // namespace vcpu

@@ -77,8 +77,7 @@ Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
     skeleton = load(with_culprits, false, log, error);
   }
   if (!skeleton) return log.error(error);
-  const bpf_map* const map = skeleton->maps.told_pids;
-  auto told = ToldPids::open(bpf_map__fd(map), bpf_map__max_entries(map));
+  auto told = ToldPids::open(skeleton->maps.told_pids);
   if (!told) return told.error();
   RunqueueProgram program(std::make_unique<State>(
       State{std::move(skeleton), *std::move(told), {}}));

@@ -45,8 +45,7 @@ Result<TasksProgram> TasksProgram::open() {
   int error = tasks_bpf__load(skeleton.get());
   if (error == 0) error = tasks_bpf__attach(skeleton.get());
   if (error != 0) return log.error(error);
-  const bpf_map* const map = skeleton->maps.told_pids;
-  auto chosen = ToldPids::open(bpf_map__fd(map), bpf_map__max_entries(map));
+  auto chosen = ToldPids::open(skeleton->maps.told_pids);
   if (!chosen) return chosen.error();
   TasksProgram program(std::make_unique<State>(
       State{std::move(skeleton), *std::move(chosen), {}}));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/bpf/told_pids.h"
 
+#ifdef VCPU_HAVE_BPF
+
+#include <bpf/libbpf.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -22,9 +25,11 @@ std::uint64_t bit_of(pid_t pid) {
 
 }  // namespace
 
-Result<ToldPids> ToldPids::open(int map_fd, std::size_t words) {
-  void* const bits = ::mmap(nullptr, words * sizeof(std::uint64_t),
-                            PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+Result<ToldPids> ToldPids::open(const bpf_map* map) {
+  const std::size_t words = bpf_map__max_entries(map);
+  void* const bits =
+      ::mmap(nullptr, words * sizeof(std::uint64_t), PROT_READ | PROT_WRITE,
+             MAP_SHARED, bpf_map__fd(map), 0);
   if (bits == MAP_FAILED) {
     return Error{std::error_code(errno, std::generic_category()),
                  "an eBPF map cannot be mapped"};
@@ -63,3 +68,5 @@ void ToldPids::put(pid_t pid, bool told) {
 }
 
 }  // namespace vcpu
+
+#endif

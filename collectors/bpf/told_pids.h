@@ -13,12 +13,14 @@
 
 #include "collectors/base/result.h"
 
+struct bpf_map;  // libbpf's.
+
 namespace vcpu {
 
 class ToldPids {
  public:
-  // Of the program's map `told_pids`, by its descriptor and number of words.
-  static Result<ToldPids> open(int map_fd, std::size_t words);
+  // Of the program's map `told_pids`.
+  static Result<ToldPids> open(const bpf_map* map);
 
   ~ToldPids();
   ToldPids(ToldPids&& other) noexcept;

@@ -18,8 +18,7 @@ namespace {
 constexpr int kBitsPerWord = 64;
 
 Result<TasksProgram> open_program(const Roots& roots, bool ebpf) {
-  if (!ebpf) return failed("eBPF is switched off (--no-ebpf)");
-  if (auto reason = other_processes_reason(roots); !reason.empty())
+  if (auto reason = no_ebpf_reason(ebpf, roots); !reason.empty())
     return failed(std::move(reason));
   return TasksProgram::open();
 }

@@ -5,6 +5,7 @@
 #include "collectors/inventory/tasks.h"
 
 #include "collectors/bpf/kernel.h"
+#include "collectors/bpf/task_name.bpf.h"
 #include "collectors/bpf/told_pids.bpf.h"
 
 /* Said once, before loading: as many words as the host's possible CPUs need. */
@@ -22,17 +23,11 @@ struct {
   __type(value, struct record_with_mask);
 } scratch SEC(".maps");
 
-static __always_inline bool is_vhost(const struct task_struct *task) {
-  const u64 *name = (void *)task + bpf_core_field_offset(task->comm);
-
-  return (*name & 0xffffffffffff) == 0x2d74736f6876; /* vhost- */
-}
-
 /* A VMM has a thread besides its vCPU's. */
 static __always_inline bool matters(const struct task_struct *task) {
   if (task->exit_state) return false;
   if (task->pid != task->tgid) return is_told(task->tgid);
-  if (task->flags & PF_KTHREAD) return is_vhost(task);
+  if (task->flags & PF_KTHREAD) return is_vhost(name_in(task));
   return task->signal->nr_threads > 1;
 }
 
@@ -59,7 +54,6 @@ int read_tasks(struct bpf_iter__task *context) {
   u32 zero = 0, words = mask_words;
   struct record_with_mask *record = bpf_map_lookup_elem(&scratch, &zero);
   struct task_record *out;
-  const u64 *comm;
 
   if (!task || !record || !matters(task)) return 0;
   if (words > TASK_MASK_WORDS) return 0;
@@ -89,9 +83,7 @@ int read_tasks(struct bpf_iter__task *context) {
   out->core_cookie = ~0ULL;
   if (bpf_core_field_exists(task->core_cookie))
     out->core_cookie = task->core_cookie;
-  comm = (void *)task + bpf_core_field_offset(task->comm);
-  ((u64 *)out->comm)[0] = comm[0];
-  ((u64 *)out->comm)[1] = comm[1];
+  copy_name(task, out->comm);
   bpf_probe_read_kernel(record->mask, words * sizeof(u64),
                         (void *)task + bpf_core_field_offset(task->cpus_mask));
   bpf_seq_write(context->meta->seq, record, sizeof(*out) + words * sizeof(u64));

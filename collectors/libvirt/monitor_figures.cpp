@@ -83,7 +83,7 @@ MonitorFigures parse_monitor_fields(const std::vector<MonitorField>& fields) {
     if (group == "block") {
       if (const auto index = take_index(name, kMostDevices))
         take_block(name, field, devices[*index]);
-    } else if (group == "vcpu" && number && name.ends_with(".sum")) {
+    } else if (group == "vcpu" && number) {
       if (const auto index = take_index(name, kMostVcpus))
         take_vcpu(name, *number, figures.vcpus[*index]);
     } else if (group == "iothread" && number) {

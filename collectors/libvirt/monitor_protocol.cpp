@@ -67,36 +67,18 @@ std::optional<MonitorRequest> decode_request(std::string_view bytes) {
 }
 
 std::string encode(const MonitorFrame& frame) {
-  std::string head;
-  put_byte(head, static_cast<std::size_t>(frame.outcome));
-  put_text(head, frame.reason);
-  std::string fields;
-  std::uint32_t count = 0;
-  for (const MonitorField& field : frame.fields) {
-    const auto encoded = encode_field(field);
-    const auto bytes =
-        head.size() + sizeof(count) + fields.size() + encoded.size();
-    if (count == kMaxMonitorFields || bytes > kMaxFrameBytes) break;
-    fields += encoded;
-    ++count;
-  }
-  put_u32(head, count);
-  return framed(kMagic, head + fields);
+  std::string body;
+  put_byte(body, static_cast<std::size_t>(frame.outcome));
+  put_text(body, frame.reason);
+  put_list(body, frame.fields, kMaxMonitorFields, encode_field);
+  return framed(kMagic, body);
 }
 
 MonitorFrameDecoder::MonitorFrameDecoder() : bodies_(kMagic) {}
 
 Result<std::vector<MonitorFrame>> MonitorFrameDecoder::feed(
     std::string_view bytes) {
-  const auto bodies = bodies_.feed(bytes);
-  if (!bodies) return bodies.error();
-  std::vector<MonitorFrame> frames;
-  for (const std::string& body : *bodies) {
-    auto frame = decode_body(body);
-    if (!frame) return frame.error();
-    frames.push_back(*std::move(frame));
-  }
-  return frames;
+  return decode_frames(bodies_, bytes, decode_body);
 }
 
 }  // namespace vcpu

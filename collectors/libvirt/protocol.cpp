@@ -68,8 +68,10 @@ void put_metadata(std::string& out, const LibvirtMetadata& metadata) {
   }
 }
 
+// Empty where it has no canonical uuid.
 std::string encode_domain(const LibvirtDomain& domain) {
   std::string out;
+  if (!is_canonical_uuid(domain.uuid)) return out;
   put_text(out, domain.uuid);
   put_text(out, domain.name);
   put_byte(out, state_index(domain.state));
@@ -151,39 +153,18 @@ Result<LibvirtFrame> decode_body(std::string_view body) {
 }  // namespace
 
 std::string encode(const LibvirtFrame& frame) {
-  std::string head;
-  put_byte(head, frame.up ? 1 : 0);
-  put_text(head, frame.reason);
-
-  std::string domains;
-  std::uint32_t count = 0;
-  for (const LibvirtDomain& domain : frame.domains) {
-    if (!is_canonical_uuid(domain.uuid)) continue;
-    const auto encoded = encode_domain(domain);
-    const auto bytes =
-        head.size() + sizeof(count) + domains.size() + encoded.size();
-    if (count == kMaxFrameDomains || bytes > kMaxFrameBytes) break;
-    domains += encoded;
-    ++count;
-  }
-  put_u32(head, count);
-
-  return framed(kMagic, head + domains);
+  std::string body;
+  put_byte(body, frame.up ? 1 : 0);
+  put_text(body, frame.reason);
+  put_list(body, frame.domains, kMaxFrameDomains, encode_domain);
+  return framed(kMagic, body);
 }
 
 LibvirtFrameDecoder::LibvirtFrameDecoder() : bodies_(kMagic) {}
 
 Result<std::vector<LibvirtFrame>> LibvirtFrameDecoder::feed(
     std::string_view bytes) {
-  const auto bodies = bodies_.feed(bytes);
-  if (!bodies) return bodies.error();
-  std::vector<LibvirtFrame> frames;
-  for (const std::string& body : *bodies) {
-    auto frame = decode_body(body);
-    if (!frame) return frame.error();
-    frames.push_back(*std::move(frame));
-  }
-  return frames;
+  return decode_frames(bodies_, bytes, decode_body);
 }
 
 }  // namespace vcpu

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "collectors/base/result.h"
@@ -28,6 +29,27 @@ void put_byte(std::string& out, std::size_t value);
 void put_u32(std::string& out, std::uint32_t value);
 void put_u64(std::string& out, std::uint64_t value);
 void put_text(std::string& out, std::string_view text);  // Cut at the limit.
+
+// Puts the number of items, at most `most`, and the items as `encode` makes
+// texts of them, those that make an empty one left out. Ends before the item
+// with which `body` would be longer than a frame's may be.
+template <typename Item, typename Encode>
+void put_list(std::string& body, const std::vector<Item>& items,
+              std::uint32_t most, Encode encode) {
+  std::string list;
+  std::uint32_t count = 0;
+  for (const Item& item : items) {
+    const std::string encoded = encode(item);
+    if (encoded.empty()) continue;
+    const auto bytes =
+        body.size() + sizeof(count) + list.size() + encoded.size();
+    if (count == most || bytes > kMaxFrameBytes) break;
+    list += encoded;
+    ++count;
+  }
+  put_u32(body, count);
+  body += list;
+}
 
 std::string framed(std::string_view magic, std::string_view body);
 
@@ -67,5 +89,22 @@ class Unframer {
   std::string magic_;
   std::string pending_;
 };
+
+// The frames that `bytes` completes, of bodies that `decode` makes them of.
+// After an Error, also one of decode's, `bodies` is of no more use.
+template <typename Frame>
+Result<std::vector<Frame>> decode_frames(
+    Unframer& bodies, std::string_view bytes,
+    Result<Frame> (*decode)(std::string_view body)) {
+  const auto whole = bodies.feed(bytes);
+  if (!whole) return whole.error();
+  std::vector<Frame> frames;
+  for (const std::string& body : *whole) {
+    auto frame = decode(body);
+    if (!frame) return frame.error();
+    frames.push_back(*std::move(frame));
+  }
+  return frames;
+}
 
 }  // namespace vcpu

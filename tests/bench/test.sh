@@ -6,15 +6,7 @@
 set -u
 program=${1:-$(dirname "$0")/../../build/tests/switch_price}
 
-failed=0
-result() { # result NAME REASON
-  if [ -z "$2" ]; then
-    echo "ok bench: $1"
-  else
-    echo "not ok bench: $1: $(tr '\n' ' ' <<<"$2")"
-    failed=1
-  fi
-}
+. "$(dirname "$0")/../support/result.sh"
 
 if [ "$(id -u)" = 0 ]; then
   cost=$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=3 --vcpus=2 --quotas=1 --scrapes=3 2>&1)
@@ -24,9 +16,9 @@ if [ "$(id -u)" = 0 ]; then
     grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
   done
   grep -q "^3 virtual machines, 6 vCPUs, [1-9]" <<<"$cost" || missing+="it did not see the machines; "
-  result "a scrape of machines made for it is measured by collector" \
+  result "bench: a scrape of machines made for it is measured by collector" \
     "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$cost")"
-  result "their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"
+  result "bench: their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"
 else
   echo "skip bench: only root makes control groups for a scrape to be measured"
 fi
@@ -38,13 +30,13 @@ fi
 
 wrong=$("$program" --rounds=none 2>&1)
 status=$?
-result "a wrong flag is answered with the usage" \
+result "bench: a wrong flag is answered with the usage" \
   "$([ $status = 1 ] && grep -q '^usage: ' <<<"$wrong" || echo "status $status: $wrong")"
 
 if [ "$(id -u)" = 0 ]; then
   refused=$(setpriv --reuid=65534 --regid=65534 --clear-groups -- "$program" --rounds=1 2>&1)
   status=$?
-  result "without rights it says which are needed" \
+  result "bench: without rights it says which are needed" \
     "$([ $status = 3 ] && grep -q 'not allowed: .*CAP_BPF' <<<"$refused" || echo "status $status: $refused")"
 fi
 
@@ -55,7 +47,7 @@ if [ $status = 3 ]; then
   echo "skip bench: $said"
   exit $failed
 fi
-result "every program counts while it is measured, and is gone when it is not" \
+result "bench: every program counts while it is measured, and is gone when it is not" \
   "$([ $status = 0 ] || echo "status $status: $said")"
 missing=
 for tasks in "2 that are no vCPUs" "2 vCPUs" "8 vCPUs" "16 vCPUs"; do
@@ -63,7 +55,7 @@ for tasks in "2 that are no vCPUs" "2 vCPUs" "8 vCPUs" "16 vCPUs"; do
     grep -q "^| $tasks[^|]*| $row" <<<"$said" || missing+="no row '$tasks | $row'; "
   done
 done
-result "the table has each program with each set of tasks" "$missing"
+result "bench: the table has each program with each set of tasks" "$missing"
 
 missing=
 for program in histogram attribution; do
@@ -71,5 +63,5 @@ for program in histogram attribution; do
     grep -q "^$program: $what [0-9.]* ms$" <<<"$said" || missing+="no line '$program: $what'; "
   done
 done
-result "it says what opening and reading take" "$missing"
+result "bench: it says what opening and reading take" "$missing"
 exit $failed

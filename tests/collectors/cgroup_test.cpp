@@ -56,13 +56,13 @@ class Cgroups : public testing::Test {
 
   // The VM's process is in the groups that `text`, its /proc/PID/cgroup, says.
   void process(const std::string& text) {
-    ProcTree::write(tree_.proc("100/cgroup"), text);
+    tree_.process_file(kPid, "cgroup", text);
   }
 
   std::string top() const { return tree_.roots().sys + "/fs/cgroup"; }
 
   void write(const std::string& path, const std::string& text) {
-    ProcTree::write(top() + path, text);
+    tree_.group_file(path, text);
   }
 
   void remove(const std::string& path) {

@@ -37,37 +37,28 @@ class Memory : public testing::Test {
   Memory() {
     ProcTree::write(tree_.proc("meminfo"), kWithSwap);
     ProcTree::write(tree_.proc("vmstat"), "pswpin 3\npswpout 5\n");
-    system("kernel/mm/ksm/pages_sharing", "7\n");
+    tree_.sys_file("kernel/mm/ksm/pages_sharing", "7\n");
     huge_pages("hugepages-2048kB", "512", "256");
-  }
-
-  void system(const std::string& path, const std::string& text) const {
-    ProcTree::write(tree_.roots().sys + "/" + path, text);
   }
 
   void huge_pages(const std::string& pool, const std::string& pages,
                   const std::string& unused) const {
     const auto path = "kernel/mm/hugepages/" + pool;
-    system(path + "/nr_hugepages", pages + "\n");
-    system(path + "/free_hugepages", unused + "\n");
+    tree_.sys_file(path + "/nr_hugepages", pages + "\n");
+    tree_.sys_file(path + "/free_hugepages", unused + "\n");
   }
 
   // A VM of 1 GiB whose process has 128 MiB of its own in the swap.
   void vm(pid_t pid, const std::string& domain, const std::string& cgroup) {
     tree_.process(pid, "qemu", {"qemu"});
-    process_file(pid, "status", "VmPTE:\t4 kB\nVmSwap:\t131072 kB\n");
-    process_file(pid, "stat", stat_with(17, 1000));
-    process_file(pid, "cgroup", cgroup);
+    tree_.process_file(pid, "status", "VmPTE:\t4 kB\nVmSwap:\t131072 kB\n");
+    tree_.process_file(pid, "stat", stat_with(17, 1000));
+    tree_.process_file(pid, "cgroup", cgroup);
     Vm vm = vm_of(domain, {});
     vm.pid = pid;
     vm.start_ticks = 1000;
     vm.memory_bytes = kGib;
     vms_.push_back(vm);
-  }
-
-  void process_file(pid_t pid, const std::string& name,
-                    const std::string& text) const {
-    ProcTree::write(tree_.proc(std::to_string(pid) + "/" + name), text);
   }
 
   static std::string stat_with(int major_faults, int start_ticks) {
@@ -177,7 +168,7 @@ TEST_F(Memory, KeepsTheRestWhereAFileOfTheHostIsGarbled) {
 
 TEST_F(Memory, TakesTheSwapOfAGroupOfVersionTwo) {
   vm(100, "web", "0::/qemu.slice/100.scope\n");
-  system("fs/cgroup/qemu.slice/100.scope/memory.swap.current", "4096\n");
+  tree_.group_file("qemu.slice/100.scope/memory.swap.current", "4096\n");
   EXPECT_THAT(
       use(), ElementsAre(R"(vcpu_domain_swap_bytes{domain="web"} 4096)",
                          R"(vcpu_domain_page_table_bytes{domain="web"} 4096)",
@@ -188,8 +179,8 @@ TEST_F(Memory, TakesTheSwapOfAGroupOfVersionTwo) {
 
 TEST_F(Memory, TakesTheSwapOfAGroupOfVersionOne) {
   vm(100, "web", "5:memory:/machine/qemu-1-web.libvirt-qemu\n");
-  system("fs/cgroup/memory/machine/qemu-1-web.libvirt-qemu/memory.stat",
-         "swap 1\ntotal_swap 8192\n");
+  tree_.group_file("memory/machine/qemu-1-web.libvirt-qemu/memory.stat",
+                   "swap 1\ntotal_swap 8192\n");
   EXPECT_THAT(use(), Contains(R"(vcpu_domain_swap_bytes{domain="web"} 8192)"));
   EXPECT_EQ(reason("memory_cgroups"), "");
 }
@@ -201,11 +192,11 @@ TEST_F(Memory, TakesTheSwapOfTheProcessWhereNoGroupTells) {
   EXPECT_THAT(use(), Contains(kOfProcess));
   EXPECT_THAT(reason("memory_cgroups"), HasSubstr("its process's is shown"));
   // One without memory.swap.current.
-  process_file(100, "cgroup", "0::/qemu.slice/100.scope\n");
+  tree_.process_file(100, "cgroup", "0::/qemu.slice/100.scope\n");
   EXPECT_THAT(use(), Contains(kOfProcess));
   // One of version 1 whose kernel does not account swap.
-  process_file(100, "cgroup", "5:memory:/qemu.slice/100.scope\n");
-  system("fs/cgroup/memory/qemu.slice/100.scope/memory.stat", "cache 5\n");
+  tree_.process_file(100, "cgroup", "5:memory:/qemu.slice/100.scope\n");
+  tree_.group_file("memory/qemu.slice/100.scope/memory.stat", "cache 5\n");
   EXPECT_THAT(use(), Contains(kOfProcess));
   EXPECT_THAT(reason("memory_cgroups"), HasSubstr("its process's is shown"));
   EXPECT_THAT(said_.problems(), IsEmpty());
@@ -213,7 +204,7 @@ TEST_F(Memory, TakesTheSwapOfTheProcessWhereNoGroupTells) {
 
 TEST_F(Memory, TellsNobodysSwapWhereThereIsNone) {
   vm(100, "web", "0::/qemu.slice/100.scope\n");
-  system("fs/cgroup/qemu.slice/100.scope/memory.swap.current", "0\n");
+  tree_.group_file("qemu.slice/100.scope/memory.swap.current", "0\n");
   ProcTree::write(tree_.proc("meminfo"), kWithoutSwap);
   EXPECT_THAT(
       use(), ElementsAre(R"(vcpu_domain_page_table_bytes{domain="web"} 4096)",
@@ -224,7 +215,7 @@ TEST_F(Memory, TellsNobodysSwapWhereThereIsNone) {
 TEST_F(Memory, SkipsAVmThatHasEnded) {
   vm(100, "web", "0::/qemu.slice/100.scope\n");
   vm(200, "db", "0::/qemu.slice/200.scope\n");
-  system("fs/cgroup/qemu.slice/200.scope/memory.swap.current", "4096\n");
+  tree_.group_file("qemu.slice/200.scope/memory.swap.current", "4096\n");
   tree_.end_process(100);
   const std::vector<std::string> rest{
       R"(vcpu_domain_swap_bytes{domain="db"} 4096)",
@@ -234,18 +225,18 @@ TEST_F(Memory, SkipsAVmThatHasEnded) {
   EXPECT_EQ(reason("memory_cgroups"), "");
   EXPECT_THAT(said_.problems(), IsEmpty());
   // Its pid is another process's now.
-  process_file(100, "status", "VmPTE:\t4 kB\nVmSwap:\t8 kB\n");
-  process_file(100, "stat", stat_with(5, 2000));
+  tree_.process_file(100, "status", "VmPTE:\t4 kB\nVmSwap:\t8 kB\n");
+  tree_.process_file(100, "stat", stat_with(5, 2000));
   EXPECT_EQ(use(), rest);
   EXPECT_THAT(said_.problems(), IsEmpty());
 }
 
 TEST_F(Memory, ReadsNoFileOfAProcessOfWhichThePassTold) {
   vm(100, "web", "0::/qemu.slice/100.scope\n");
-  system("fs/cgroup/qemu.slice/100.scope/memory.swap.current", "8192\n");
+  tree_.group_file("qemu.slice/100.scope/memory.swap.current", "8192\n");
   vms_[0].memory_use = MemoryUse{12288, 0, 21};
-  process_file(100, "status", "garbage");
-  process_file(100, "stat", "garbage");
+  tree_.process_file(100, "status", "garbage");
+  tree_.process_file(100, "stat", "garbage");
   EXPECT_THAT(
       use(), ElementsAre(R"(vcpu_domain_swap_bytes{domain="web"} 8192)",
                          R"(vcpu_domain_page_table_bytes{domain="web"} 12288)",
@@ -256,8 +247,8 @@ TEST_F(Memory, ReadsNoFileOfAProcessOfWhichThePassTold) {
 TEST_F(Memory, SaysGarbageAndKeepsTheOthers) {
   vm(100, "web", "0::/qemu.slice/100.scope\n");
   vm(200, "db", "0::/qemu.slice/200.scope\n");
-  process_file(100, "status", "VmPTE:\tmany\n");
-  system("fs/cgroup/qemu.slice/200.scope/memory.swap.current", "max\n");
+  tree_.process_file(100, "status", "VmPTE:\tmany\n");
+  tree_.group_file("qemu.slice/200.scope/memory.swap.current", "max\n");
   EXPECT_THAT(use(),
               ElementsAre(R"(vcpu_domain_swap_bytes{domain="db"} 134217728)",
                           R"(vcpu_domain_page_table_bytes{domain="db"} 4096)",
@@ -269,7 +260,7 @@ TEST_F(Memory, SaysGarbageAndKeepsTheOthers) {
 
 TEST_F(Memory, KnowsNoMoreOfAZombieThanItsFaults) {
   vm(100, "web", "0::/\n");
-  process_file(100, "status", "State:\tZ (zombie)\n");
+  tree_.process_file(100, "status", "State:\tZ (zombie)\n");
   EXPECT_THAT(
       use(), ElementsAre(R"(vcpu_domain_major_faults_total{domain="web"} 17)"));
 }

@@ -42,24 +42,17 @@ class Numa : public testing::Test {
         .process(pid, "qemu-system-x86",
                  qemu_argv(name, "cccccccc-0000-0000-0000-00000000000" + name))
         .thread(pid + 1, "CPU 0/KVM", {.cpu = cpu});
-    put_into(pid, "0::" + group_of(name) + "/libvirt/emulator\n");
+    tree_.process_file(pid, "cgroup",
+                       "0::" + group_of(name) + "/libvirt/emulator\n");
   }
 
   static std::string group_of(const std::string& name) {
     return "/machine.slice/machine-qemu\\x2d1\\x2d" + name + ".scope";
   }
 
-  void put_into(pid_t pid, const std::string& groups) {
-    ProcTree::write(tree_.proc(std::to_string(pid) + "/cgroup"), groups);
-  }
-
-  void group_file(const std::string& name, const std::string& text) {
-    ProcTree::write(tree_.roots().sys + "/fs/cgroup" + name, text);
-  }
-
   void memory(const std::string& anon, const std::string& shmem = "N0=0 N1=0",
               const std::string& more = "") {
-    group_file(
+    tree_.group_file(
         kGroup + "/memory.numa_stat",
         "anon " + anon + "\nfile N0=7 N1=7\nshmem " + shmem + "\n" + more);
   }
@@ -118,10 +111,10 @@ TEST_F(Numa, TellsMemoryAndWhetherItIsWhereTheVmRuns) {
 }
 
 TEST_F(Numa, ReadsVersionOneInPages) {
-  put_into(100, "4:memory:" + kGroup + "\n0::/\n");
-  group_file("/memory" + kGroup + "/memory.numa_stat",
-             "anon=1 N0=1 N1=0\nhierarchical_anon=3 N0=3 N1=0\n"
-             "hierarchical_unevictable=1 N0=0 N1=1\n");
+  tree_.process_file(100, "cgroup", "4:memory:" + kGroup + "\n0::/\n");
+  tree_.group_file("/memory" + kGroup + "/memory.numa_stat",
+                   "anon=1 N0=1 N1=0\nhierarchical_anon=3 N0=3 N1=0\n"
+                   "hierarchical_unevictable=1 N0=0 N1=1\n");
   const auto page = ::sysconf(_SC_PAGESIZE);
   EXPECT_THAT(
       collect(),
@@ -143,10 +136,10 @@ TEST_F(Numa, TellsTheHostsDistances) {
 
 TEST_F(Numa, AVmThatSharesItsGroupIsAbsentAndHidesNoOther) {
   start("b", 200, 2);
-  put_into(100, "0::/user.slice/session-1.scope\n");
-  group_file("/user.slice/session-1.scope/cgroup.procs", "100\n101\n");
-  group_file(group_of("b") + "/memory.numa_stat",
-             "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
+  tree_.process_file(100, "cgroup", "0::/user.slice/session-1.scope\n");
+  tree_.group_file("/user.slice/session-1.scope/cgroup.procs", "100\n101\n");
+  tree_.group_file(group_of("b") + "/memory.numa_stat",
+                   "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
   const auto said = collect();
   EXPECT_THAT(said, Not(Contains(HasSubstr(R"(domain="a")"))));
   EXPECT_THAT(said,
@@ -159,7 +152,7 @@ TEST_F(Numa, AVmThatSharesItsGroupIsAbsentAndHidesNoOther) {
 }
 
 TEST_F(Numa, AGroupWithoutTheMemoryControllerSaysSo) {
-  group_file(kGroup + "/cgroup.procs", "");
+  tree_.group_file(kGroup + "/cgroup.procs", "");
   EXPECT_THAT(collect(), IsEmpty());
   EXPECT_THAT(reason("vm_memory_cgroup"), HasSubstr("has no memory.numa_stat"));
 }
@@ -172,8 +165,8 @@ TEST_F(Numa, AGroupThatHasGoneWithItsVmIsNoNews) {
 TEST_F(Numa, GarbageIsAProblemOfThatVmAlone) {
   memory("N0=x");
   start("b", 200, 0);
-  group_file(group_of("b") + "/memory.numa_stat",
-             "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
+  tree_.group_file(group_of("b") + "/memory.numa_stat",
+                   "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
   EXPECT_THAT(collect(),
               Contains(R"(vcpu_domain_numa_misplacement_ratio{domain="b"} 0)"));
   EXPECT_THAT(families_.problems(),
@@ -200,7 +193,7 @@ TEST_F(Numa, OnOneNodeTheRatiosAreZeroAndOne) {
 
 TEST_F(Numa, WithoutNumaThereIsAReason) {
   fs::remove_all(tree_.roots().sys + "/devices/system/node");
-  group_file(kGroup + "/cgroup.procs", "");
+  tree_.group_file(kGroup + "/cgroup.procs", "");
   EXPECT_THAT(collect(), IsEmpty());
   EXPECT_EQ(reason("numa_distance"), "this kernel knows no NUMA nodes");
 }
@@ -240,8 +233,8 @@ TEST_F(Numa, ANodeWithoutMemoryIsNotSpokenOf) {
 TEST_F(Numa, CountsHugePagesThatAHugetlbGroupCounts) {
   memory("N0=1048576 N1=0");
   huge_pages(8, 4, 6144);
-  group_file(kGroup + "/hugetlb.2MB.numa_stat",
-             "total=6291456 N0=0 N1=6291456\n");
+  tree_.group_file(kGroup + "/hugetlb.2MB.numa_stat",
+                   "total=6291456 N0=0 N1=6291456\n");
   EXPECT_THAT(
       collect(),
       IsSupersetOf(
@@ -256,8 +249,8 @@ TEST_F(Numa, CountsHugePagesThatMemoryStatHasOnce) {
   const std::string on_node_1 =
       R"(vcpu_domain_memory_bytes{domain="a",numa_node="1"} 6291456)";
   EXPECT_THAT(collect(), Contains(on_node_1));
-  group_file(kGroup + "/hugetlb.2MB.numa_stat",
-             "total=6291456 N0=0 N1=6291456\n");
+  tree_.group_file(kGroup + "/hugetlb.2MB.numa_stat",
+                   "total=6291456 N0=0 N1=6291456\n");
   EXPECT_THAT(collect(), Contains(on_node_1));
 }
 
@@ -306,7 +299,7 @@ TEST_F(Numa, BoundCellsNeedNoMemoryFigures) {
   view.domains[0].cells = {{{0}, {1}}};
   inventory_ =
       inventory_on(tree_.roots(), std::make_shared<const LibvirtView>(view));
-  put_into(100, "0::/shared\n");
+  tree_.process_file(100, "cgroup", "0::/shared\n");
   EXPECT_THAT(
       collect(),
       ElementsAre(R"(vcpu_domain_numa_misplacement_ratio{domain="a"} 1)",

@@ -16,6 +16,9 @@ import yaml
 import promql
 import rules
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from outcome import failed, report  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/golden/host.prom"
 LATER = pathlib.Path(__file__).with_name("later_metrics.txt")
@@ -26,14 +29,6 @@ PROCESS = {"process_cpu_seconds_total", "process_open_fds", "process_resident_me
 FOREIGN = ("vsphere_", "vmware_", "xcp_", "windows_")
 # In runbooks: the exporter itself, its account, and parameters of virsh schedinfo.
 NO_METRICS = {"vcpu_exporter", "vcpu_period", "vcpu_quota"}
-
-failures = 0
-
-
-def report(name, problems):
-    global failures
-    failures += bool(problems)
-    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}")
 
 
 def name_of(rule):
@@ -97,4 +92,4 @@ dashboards = {path.name: json.loads(path.read_text()) for path in sorted((ROOT /
 report("dashboards are there", [] if dashboards else ["dashboards/out holds none"])
 lint(dashboards)
 check_names(dashboards)
-sys.exit(failures > 0)
+sys.exit(failed())

@@ -3,18 +3,26 @@
 
 What npm brings goes into the build directory, at the versions of package-lock.json, and stays there for the next time.
 """
+import contextlib
 import filecmp
 import json
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 
 import queries
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from children import children_of  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "pictures"
 SECONDS_SHOWN = 75
 INSTALL_SECONDS = 180
 DRAW_SECONDS = 120
+END_SECONDS = 10
 # Those in the README.
 EXCERPTS = ["vcpu-fleet", "vcpu-host", "vcpu-vm"]
 
@@ -22,6 +30,24 @@ EXCERPTS = ["vcpu-fleet", "vcpu-host", "vcpu-vm"]
 def because(error):
     said = " ".join((error.stderr or b"").decode(errors="replace").split())
     return f"{' '.join(error.cmd[:2])}: {said[-400:] or 'took too long'}"
+
+
+def end_group(process):
+    """The process and those of its group. Its children as well: the browser, which Node.js ends when asked, has a group of its own."""
+    children = []
+    for pid in children_of(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            children.append(os.pidfd_open(pid))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=END_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+        os.close(child)
 
 
 class Npm:
@@ -58,8 +84,18 @@ class Npm:
             shutil.copyfile(self.directory / f"node_modules/@fontsource/inter/files/inter-latin-{weight}-normal.woff2",
                             fonts / f"Inter-{name}.woff2")
 
-    def run(self, *argv, seconds, **options):
-        return subprocess.run(argv, cwd=self.directory, check=True, capture_output=True, timeout=seconds, **options)
+    def run(self, *argv, seconds, input=None):
+        """In a group of its own, of which nothing is left afterwards, however it ends."""
+        with subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              start_new_session=True) as process:
+            try:
+                out, err = process.communicate(input, timeout=seconds)
+            except BaseException:
+                end_group(process)
+                raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, argv, out, err)
+        return subprocess.CompletedProcess(argv, 0, out, err)
 
 
 def check_schema(npm):

@@ -5,6 +5,7 @@
 usage: real.py BUILD [EXCERPTS]   BUILD: where vcpu_exporter and fake_vmm are; pictures go to BUILD/pictures/out
                                   EXCERPTS: directory for the README's
 """
+import signal
 import sys
 import tempfile
 
@@ -13,7 +14,13 @@ import queries
 import stage
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt  # What was started is stopped on its way.
+
+
 def main():
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, interrupt)
     build, excerpts = sys.argv[1], (sys.argv[2:] or [None])[0]
     dashboards = queries.load()
     npm = pictures.Npm(build)

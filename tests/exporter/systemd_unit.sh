@@ -11,16 +11,7 @@ unit=$root/deploy/systemd/vcpu_exporter.service
 threshold=20 # Of systemd-analyze security, in tenths: 2.0.
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-failed=0
-
-result() { # NAME REASON: ok where REASON is empty.
-  if [ -z "$2" ]; then
-    echo "ok $1"
-  else
-    echo "not ok $1: $(echo "$2" | tr '\n' ' ')"
-    failed=1
-  fi
-}
+. "$root/tests/support/result.sh"
 
 # The unit with a program that exists here, so that only the rest is judged.
 with_stub() {

@@ -18,12 +18,12 @@ class VmCgroupsOf : public testing::Test {
   // A process in the groups that `text`, its /proc/PID/cgroup, says.
   void process(pid_t pid, const std::string& text) {
     tree_.process(pid, "qemu", {"qemu"});
-    ProcTree::write(tree_.proc(std::to_string(pid) + "/cgroup"), text);
+    tree_.process_file(pid, "cgroup", text);
   }
 
   // A group below sys/fs/cgroup and the processes in it.
   void group(const std::string& path, const std::string& processes) {
-    ProcTree::write(top() + path + "/cgroup.procs", processes);
+    tree_.group_file(path + "/cgroup.procs", processes);
   }
 
   std::string top() const { return tree_.roots().sys + "/fs/cgroup"; }

@@ -18,6 +18,9 @@ import unittest
 
 import lab_guest
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from suites import tests_of  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("VCPU_LAB_CACHE") or HERE.parents[1] / "build" / "lab")
 
@@ -35,14 +38,6 @@ class OneLineEach(unittest.TestResult):
         print(f"not ok {name_of(test)}: {err[0].__name__}: {' '.join(str(err[1]).split())[:1500]}", flush=True)
 
     addError = addFailure
-
-
-def tests_of(suite):
-    for test in suite:
-        if isinstance(test, unittest.TestSuite):
-            yield from tests_of(test)
-        else:
-            yield test
 
 
 def modules_of(tests):

@@ -1,26 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes of the lab: started, stopped and signalled by their own pid, and nothing else."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
-import time
+import sys
 
-
-class NotInTime(AssertionError):
-    pass
-
-
-def wait_for(condition, timeout, what):
-    """Polls until the condition is true and returns its value; the only place of these tests that sleeps."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise NotInTime(f"waited {timeout} s in vain for {what}")
-        time.sleep(0.05)
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from waiting import wait_for  # noqa: E402, F401
 
 
 class Daemon:

@@ -21,6 +21,9 @@ import scrape
 import test_live
 from processes import process_state, wait_for
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from children import children_of  # noqa: E402
+
 LAB = None
 BUSY = IDLE = None  # One works its disk without a pause, one does nothing.
 OPERATIONS = {"read": "rd", "write": "wr", "flush": "fl"}
@@ -45,11 +48,6 @@ CALLS = {
     200: "DOMAIN_GET_VCPUS_FLAGS", 230: "DOMAIN_GET_VCPU_PIN_INFO", 316: "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY",
     344: "CONNECT_GET_ALL_DOMAIN_STATS",
 }
-
-
-def children_of(pid):
-    lists = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for children in lists for child in children.read_text(encoding="ascii").split()]
 
 
 def cpu_seconds(pid):

@@ -2,7 +2,7 @@
 """What the tests share: the exporter as a process, virtual machines to look at, clients, and pages taken apart.
 
 Everything listens on loopback at a port the kernel chose. Every process is stopped by its own pid, and what has to
-happen is awaited: wait_for() is the only place that sleeps.
+happen is awaited by wait_for().
 """
 import collections
 import contextlib
@@ -11,15 +11,22 @@ import http.client
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import waiting  # noqa: E402
+from children import children_of  # noqa: E402
+from waiting import NotInTime  # noqa: E402, F401
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,20 +38,8 @@ AS_ROOT = os.geteuid() == 0
 _work = None  # Of this run: the two programs, and whatever a test writes.
 
 
-class NotInTime(AssertionError):
-    pass
-
-
 def wait_for(condition, what, timeout=20.0, pause=0.002):
-    """Polls until the condition is true and returns its value."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise NotInTime(f"waited {timeout} s in vain for {what}")
-        time.sleep(pause)
+    return waiting.wait_for(condition, timeout, what, pause)
 
 
 @contextlib.contextmanager
@@ -104,7 +99,7 @@ def run(*flags, timeout=20, **popen):
 
 
 class Exporter:
-    """Serving from the end of __enter__ to the begin of __exit__; `under` is a command that runs it."""
+    """Serving from the end of __enter__ to the begin of __exit__; `under` is a command that runs it, as itself or as a child."""
 
     def __init__(self, *flags, under=(), env=None):
         self._argv = [*under, exporter_path(), "--web.listen-address=127.0.0.1:0", *map(str, flags)]
@@ -124,10 +119,11 @@ class Exporter:
         return self
 
     def __exit__(self, *_):
+        """Ends the exporter itself, whatever it runs under: unshare ignores SIGTERM, and leaves it behind when killed."""
         if self.process.poll() is None:
-            self.process.terminate()
+            end(descendant_running(exporter_path(), self.process.pid) or self.process.pid)
             try:
-                self.process.wait(timeout=15)
+                self.process.wait(timeout=5)  # What it ran under ends with it.
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -178,12 +174,7 @@ class Exporter:
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
     def children(self):
-        """Those that its threads have started."""
-        children = []
-        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
-                children += map(int, (task / "children").read_text().split())
-        return children
+        return children_of(self.pid)
 
     def is_idle(self):
         """Every thread of it sleeps: what was sent to it has got as far as it can."""
@@ -195,6 +186,45 @@ class Exporter:
 
     def wait_until_idle(self):
         wait_for(lambda: self.is_idle() and self.is_idle(), "the exporter to have nothing to do")
+
+
+def program_of(pid):
+    """The path of what it runs; None where it has ended, or is not ours to look at."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def descendant_running(path, pid):
+    """The process itself or the first below it that runs the program, None where none does."""
+    if program_of(pid) == path:
+        return pid
+    return next(filter(None, (descendant_running(path, child) for child in children_of(pid))), None)
+
+
+def end(pid, patience=15.0):
+    """By SIGTERM, or by SIGKILL where that takes too long; its end awaited."""
+    with contextlib.suppress(ProcessLookupError):  # It has ended.
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            if not select.select([process], [], [], patience)[0]:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+        finally:
+            os.close(process)
+
+
+def left_over():
+    """{pid: command line} of processes of this run: what runs its copies of the programs, or was told of them."""
+    found = {}
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):
+            command_line = pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+            if str(_work) in command_line or (program_of(pid) or "").startswith(f"{_work}/"):
+                found[pid] = command_line
+    return found
 
 
 def state_of(process):

@@ -8,6 +8,9 @@ import unittest
 
 import program
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from suites import tests_of  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 TEST_SECONDS = 60  # No test takes a tenth of it; one that hangs fails.
 
@@ -65,31 +68,46 @@ def name(test):
     return "program: " + method.removeprefix("test_").replace("_", " ")
 
 
-def tests_of(suite):
-    for test in suite:
-        if isinstance(test, unittest.TestSuite):
-            yield from tests_of(test)
-        else:
-            yield test
+def check_nothing_is_left():
+    """The last test: every process of this run has ended, those that end by themselves a moment after others included."""
+    try:
+        program.wait_for(lambda: not program.left_over(), "the processes to end", timeout=5)
+    except program.NotInTime:
+        left = program.left_over()
+        print("not ok program: no process is left:", "; ".join(f"{pid} {line[:200]}" for pid, line in left.items()))
+        for pid in left:
+            program.end(pid)
+        return False
+    print("ok program: no process is left")
+    return True
 
 
 def hung(_number, _frame):
     raise program.NotInTime(f"the test took more than {TEST_SECONDS} s")
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt  # Of unittest's tests nothing else ends more than one; they tidy up.
+
+
 def main(build_directory=HERE.parents[1] / "build" / "tests", *words):
     signal.signal(signal.SIGALRM, hung)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # With everything tidied up.
+    signal.signal(signal.SIGTERM, interrupt)
     suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
     chosen = unittest.TestSuite(test for test in tests_of(suite) if " ".join(words) in name(test))
     result = OneLineEach()
     try:
         with program.installed(pathlib.Path(build_directory).resolve()):
-            chosen.run(result)
+            try:
+                chosen.run(result)
+            finally:
+                nothing_is_left = check_nothing_is_left()
     except program.NotInTime as error:
         print(f"not ok program: {error}")
         return 1
-    return 0 if result.wasSuccessful() else 1
+    except KeyboardInterrupt:
+        return 130
+    return 0 if result.wasSuccessful() and nothing_is_left else 1
 
 
 if __name__ == "__main__":

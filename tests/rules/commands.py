@@ -13,20 +13,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from outcome import failed, report  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNBOOKS = sorted((ROOT / "deploy/runbooks").glob("*.md"))
 NOT_UNDERSTOOD = re.compile(r"unknown command|requires <|doesn't support option|unexpected data|malformed|mutually exclusive|"
                             r"Numeric value .* malformed|Scaled numeric value|invalid", re.I)
 # Of kernels with what this machine may lack.
 SYSCTLS = {"kernel.numa_balancing", "vm.swappiness", "vm.nr_hugepages", "kernel.sched_rt_runtime_us"}
-
-failures = 0
-
-
-def report(name, problems):
-    global failures
-    failures += bool(problems)
-    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}")
 
 
 def code_blocks(path):
@@ -100,4 +95,4 @@ for what, (program, check) in CHECKS.items():
         report(f"runbooks: {what} understands every line", list(check()))
     else:
         print(f"skip runbooks: {what}: {program} is not installed")
-sys.exit(failures > 0)
+sys.exit(failed())

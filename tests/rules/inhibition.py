@@ -7,6 +7,7 @@ Usage: inhibition.py alertmanager.yml
 import http.server
 import json
 import os
+import pathlib
 import queue
 import sys
 import tempfile
@@ -14,13 +15,8 @@ import threading
 
 from alertmanager import ALERTMANAGER, Alertmanager, key, until
 
-failures = 0
-
-
-def report(name, problem=None):
-    global failures
-    failures += problem is not None
-    print(f"not ok {name}: {problem}" if problem else f"ok {name}", flush=True)
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from outcome import failed, report  # noqa: E402
 
 
 class Webhook:
@@ -108,7 +104,7 @@ def check_muting(alertmanager):
     for name, situation in SITUATIONS.items():
         wrong = [f"{labels} should be {'muted' if muted else 'heard'}"
                  for labels, muted in situation if states.get(key(labels)) != muted]
-        report(f"inhibition: {name}", "; ".join(wrong) or None)
+        report(f"inhibition: {name}", wrong)
 
 
 def check_delivery(webhook):
@@ -130,7 +126,7 @@ def check_delivery(webhook):
         pass
     missing, extra = expected - arrived, arrived - expected
     report("delivery: pages to the pager, tickets to the ticket system, the muted nowhere",
-           f"missing {sorted(missing)}, not expected {sorted(extra)}" if missing or extra else None)
+           [f"missing {sorted(missing)}, not expected {sorted(extra)}"] if missing or extra else [])
 
 
 def main(config_path):
@@ -144,7 +140,7 @@ def main(config_path):
         fast = config.replace("localhost:9099", f"127.0.0.1:{webhook.port}").replace("group_wait: 30s", "group_wait: 1s")
         for change in ["localhost:9099", "group_wait: 30s"]:
             if change not in config:
-                return report("inhibition", f"{config_path} no longer contains '{change}'")
+                return report("inhibition", [f"{config_path} no longer contains '{change}'"])
         copy = os.path.join(directory, "alertmanager.yml")
         with open(copy, "w") as file:
             file.write(fast)
@@ -154,10 +150,10 @@ def main(config_path):
             check_muting(alertmanager)
             check_delivery(webhook)
         except (RuntimeError, TimeoutError, OSError) as problem:
-            report("inhibition", problem)
+            report("inhibition", [str(problem)])
         finally:
             alertmanager.stop()
 
 
 main(sys.argv[1])
-sys.exit(failures > 0)
+sys.exit(failed())

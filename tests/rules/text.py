@@ -9,17 +9,12 @@ import sys
 
 import yaml
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from outcome import failed, report  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "deploy/runbooks"
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verification"]
-
-failures = 0
-
-
-def report(name, problems):
-    global failures
-    failures += bool(problems)
-    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}")
 
 
 def load_groups():
@@ -232,4 +227,4 @@ report("runbooks: limits equal the config",
        [p for name in sorted(names & {path.stem for path in runbooks} & set(config["alerts"]))
         for p in check_limits(name, config["alerts"][name], alerts, recordings)] +
        [f"config has no limits for {name}, or limits for no alert" for name in names ^ set(config["alerts"])])
-sys.exit(failures > 0)
+sys.exit(failed())

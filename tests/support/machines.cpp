@@ -94,7 +94,7 @@ constexpr int kXeonCoresPerPackage = 16;
 
 void write_sys(const ProcTree& tree, const std::string& name,
                const std::string& text) {
-  ProcTree::write(tree.roots().sys + "/" + name, text);
+  tree.sys_file(name, text);
 }
 
 void write_cpu_file(const ProcTree& tree, int cpu, const std::string& name,

@@ -135,6 +135,21 @@ void ProcTree::end_process(pid_t pid) {
   fs::remove_all(proc(std::to_string(pid)));
 }
 
+void ProcTree::process_file(pid_t pid, const std::string& name,
+                            const std::string& text) const {
+  write(proc(std::to_string(pid) + "/" + name), text);
+}
+
+void ProcTree::sys_file(const std::string& name,
+                        const std::string& text) const {
+  write(roots().sys + "/" + name, text);
+}
+
+void ProcTree::group_file(const std::string& name,
+                          const std::string& text) const {
+  sys_file("fs/cgroup/" + name, text);
+}
+
 Roots ProcTree::roots() const { return {root_ + "/proc", root_ + "/sys"}; }
 
 std::string ProcTree::proc(const std::string& name) const {

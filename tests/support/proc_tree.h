@@ -73,6 +73,12 @@ class ProcTree {
                         const Figures& figures);
   void end_process(pid_t pid);
 
+  // One file with any text: of a process, below /sys, below /sys/fs/cgroup.
+  void process_file(pid_t pid, const std::string& name,
+                    const std::string& text) const;
+  void sys_file(const std::string& name, const std::string& text) const;
+  void group_file(const std::string& name, const std::string& text) const;
+
   Roots roots() const;
   std::string proc(const std::string& name) const;
 
