@@ -16,7 +16,8 @@
 // program) is opened there and read later. What cannot be opened is no failure:
 // collect() says with source() what is missing. close() lets go of it all, when
 // the collector is switched off while running; collect() may still come, and
-// says that it takes a restart.
+// says that it takes a restart. expect() comes before the snapshot of each
+// scrape that asks for it is taken, for what is to be read along with that.
 #pragma once
 
 #include <string_view>
@@ -33,6 +34,7 @@ class Collector {
   virtual std::string_view name() const = 0;
   virtual void open() {}
   virtual void close() {}
+  virtual void expect() {}
   virtual Result<void> collect(const Snapshot& snapshot,
                                Families& families) = 0;
 };

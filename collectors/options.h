@@ -53,6 +53,7 @@ struct MetadataOptions {
 };
 
 class MonitorSource;
+class TasksProgram;
 
 struct CollectorOptions {
   Roots roots;
@@ -64,6 +65,7 @@ struct CollectorOptions {
   KvmOptions kvm = {};
   MetadataOptions metadata = {};
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
+  std::shared_ptr<TasksProgram> tasks = {};     // Likewise.
 };
 
 }  // namespace vcpu

@@ -36,6 +36,10 @@
 
 __u8 throttles_tasks = 0; /* Told at the first reading. */
 
+/* Set for the passes that are to bring accounts: read_accounts joins the task
+ * reader's, which others want as well. */
+__u8 accounts_wanted = 0;
+
 /* Said once, before loading. */
 const volatile __u8 with_culprits = 1;
 const volatile __u64 attached_at = 0; /* Boot time; threads born later are whole. */
@@ -751,24 +755,31 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   return 0;
 }
 
-/* Whole, unless it changed meanwhile. */
+/* Whole, as far as it is in use, unless it changed meanwhile. */
 static __always_inline bool copied(const struct account *account,
                                    struct account *copy) {
-  bpf_probe_read_kernel(copy, sizeof(*copy), account);
+  u32 named = account->named;
+
+  if (named > NAMED_CULPRITS) return false;
+  bpf_probe_read_kernel(copy,
+                        __builtin_offsetof(struct account, culprits) +
+                            named * sizeof(struct named_culprit),
+                        account);
   barrier();
-  return !(copy->version & 1) &&
+  return copy->named == named && !(copy->version & 1) &&
          copy->version == *(const volatile u32 *)&account->version;
 }
 
 SEC("iter/task")
 int read_accounts(struct bpf_iter__task *context) {
   struct task_struct *task = context->task;
-  u32 one = 1, named;
+  u32 one = 1, named, bytes;
   struct account_record *record = bpf_map_lookup_elem(&scratch, &one);
   struct account *account;
   bool ours;
 
   if (THROTTLES_TASKS) throttles_tasks = 1;
+  if (!accounts_wanted) return 0;
   if (!task || !record || task->flags & PF_KTHREAD) return 0;
   ours = is_told(task->pid);
   if (task->pid == task->tgid) {
@@ -795,9 +806,11 @@ int read_accounts(struct bpf_iter__task *context) {
   record->start_ns = task->start_boottime;
   named = record->account.named;
   if (named > NAMED_CULPRITS) return 0;
-  bpf_seq_write(context->meta->seq, record,
-                __builtin_offsetof(struct account_record, account.culprits) +
-                    named * sizeof(struct named_culprit));
+  bytes = __builtin_offsetof(struct account_record, account.culprits) +
+          named * sizeof(struct named_culprit);
+  record->head.kind = ACCOUNT_RECORD;
+  record->head.bytes = bytes;
+  bpf_seq_write(context->meta->seq, record, bytes);
   return 0;
 }
 

@@ -46,6 +46,7 @@ class Runqueue final : public Collector {
   explicit Runqueue(const CollectorOptions& options)
       : roots_(options.roots),
         options_(options.runqueue),
+        tasks_(options.tasks),
         ebpf_(options.ebpf) {}
 
   std::string_view name() const override { return "runqueue"; }
@@ -53,7 +54,7 @@ class Runqueue final : public Collector {
   void open() override {
     reason_ = no_ebpf_reason(ebpf_, roots_);
     if (!reason_.empty()) return;
-    auto opened = RunqueueProgram::open(options_.culprits);
+    auto opened = RunqueueProgram::open(options_.culprits, tasks_);
     if (opened) {
       program_.emplace(*std::move(opened));
     } else {
@@ -66,6 +67,10 @@ class Runqueue final : public Collector {
     vms_.clear();
     domains_.clear();
     reason_ = kNotOpened;
+  }
+
+  void expect() override {
+    if (program_) program_->expect();
   }
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
@@ -174,6 +179,7 @@ class Runqueue final : public Collector {
 
   const Roots roots_;
   const RunqueueOptions options_;
+  const std::shared_ptr<TasksProgram> tasks_;
   std::vector<double> bounds_ = bounds();
   std::optional<RunqueueProgram> program_;
   const bool ebpf_;

@@ -16,6 +16,8 @@
 
 #include <linux/types.h>
 
+#include "collectors/bpf/records.h"
+
 /* Upper bounds are 2^10 .. 2^30 ns, then one bucket for the rest. */
 #define WAIT_BUCKETS 22
 #define WAIT_FIRST_BOUND_LOG2 10
@@ -77,6 +79,7 @@ struct account {
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.
  */
 struct account_record {
+  struct record_head head;
   __u32 tid;
   __u32 tgid;
   __u64 start_ns; /* After boot; with tid: which thread. */

@@ -84,15 +84,18 @@ Libvirt libvirt_of(const Config& config) {
 
 Scrape make_scrape(const Config& config, const Libvirt& libvirt,
                    milliseconds patience) {
+  const auto tasks =
+      BpfTaskReader::open_program(config.roots, config.ebpf_enabled);
   auto inventory = std::make_shared<Inventory>(
-      config.roots, BpfTaskReader::open(config.roots, config.ebpf_enabled),
+      config.roots, std::make_unique<BpfTaskReader>(config.roots, tasks),
       CommandLines(config.roots),
       [cache = libvirt.cache] { return cache->view(); }, patience);
   std::vector<std::unique_ptr<Collector>> collectors;
-  const CollectorOptions options{
-      config.roots, config.ebpf_enabled, config.runqueue,
-      config.perf,  config.numa,         config.block,
-      config.kvm,   config.metadata,     libvirt.monitor};
+  const CollectorOptions options{config.roots,    config.ebpf_enabled,
+                                 config.runqueue, config.perf,
+                                 config.numa,     config.block,
+                                 config.kvm,      config.metadata,
+                                 libvirt.monitor, tasks ? *tasks : nullptr};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -188,6 +191,9 @@ int print_once(const Config& config) {
 // a page would keep the room for one.
 void share_one_heap() { ::mallopt(M_ARENA_MAX, 1); }
 
+// What reading the kernel's types for eBPF took.
+void give_back_heap() { ::malloc_trim(0); }
+
 // Room for files that stay open, and for a full house of clients: with no
 // descriptor left, civetweb spins.
 void raise_descriptor_limit() {
@@ -272,6 +278,7 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
   const auto dropped = drop_privileges(config.user, kept.capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
 
+  give_back_heap();
   const auto registry = make_registry();
   start_libvirt(config, libvirt);
   ScrapeService service(std::move(scrape), service_options(config), registry);

@@ -54,6 +54,11 @@ Part Scrape::run_part(std::string name, Step&& step) {
 
 ScrapeTotals Scrape::run(const std::set<std::string>& wanted,
                          const std::function<void(Part)>& finished) {
+  const auto for_each_wanted = [&](const auto& call) {
+    for (const auto& collector : collectors_)
+      if (wanted.contains(std::string(collector->name()))) call(*collector);
+  };
+  for_each_wanted([](Collector& collector) { collector.expect(); });
   std::optional<Snapshot> snapshot;
   finished(run_part(kInventory, [&](Families& families) -> Result<void> {
     auto taken = take_(families);
@@ -61,16 +66,14 @@ ScrapeTotals Scrape::run(const std::set<std::string>& wanted,
     snapshot = *std::move(taken);
     return {};
   }));
-  for (const auto& collector : collectors_) {
-    if (!wanted.contains(std::string(collector->name()))) continue;
-    finished(run_part(std::string(collector->name()),
+  for_each_wanted([&](Collector& collector) {
+    finished(run_part(std::string(collector.name()),
                       [&](Families& families) -> Result<void> {
-                        if (!snapshot) {
+                        if (!snapshot)
                           return failed("not asked, as the inventory failed");
-                        }
-                        return collector->collect(*snapshot, families);
+                        return collector.collect(*snapshot, families);
                       }));
-  }
+  });
   ScrapeTotals totals;
   if (!snapshot) return totals;
   totals.domains = static_cast<int>(snapshot->vms.size());

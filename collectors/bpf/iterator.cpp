@@ -17,26 +17,22 @@ Error last_error(const char* what) {
 
 }  // namespace
 
-Result<void> read_iterator(int link_fd, std::string& contents) {
-  contents.clear();
+Result<std::string_view> read_iterator(int link_fd, std::vector<char>& buffer) {
   const int fd = bpf_iter_create(link_fd);
   if (fd < 0) return last_error("the eBPF iterator cannot be opened");
   constexpr std::size_t kStep = std::size_t{64} << 10;
-  Result<void> result;
-  while (true) {
-    const std::size_t size = contents.size();
-    contents.resize(size + kStep);
-    const ssize_t got = ::read(fd, contents.data() + size, kStep);
-    contents.resize(size + static_cast<std::size_t>(got > 0 ? got : 0));
-    if (got > 0) continue;
-    if (got == 0) break;
-    // It has looked at a million tasks without a word, and goes on.
-    if (errno == EAGAIN || errno == EINTR) continue;
-    result = last_error("the eBPF iterator cannot be read");
-    break;
-  }
+  std::size_t size = 0;
+  ssize_t got = 0;
+  do {
+    if (buffer.size() < size + kStep) buffer.resize(size + kStep);
+    got = ::read(fd, buffer.data() + size, kStep);
+    if (got > 0) size += static_cast<std::size_t>(got);
+    // At EAGAIN it has looked at a million tasks without a word, and goes on.
+  } while (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)));
+  const auto error = last_error("the eBPF iterator cannot be read");
   ::close(fd);
-  return result;
+  if (got < 0) return error;
+  return std::string_view(buffer.data(), size);
 }
 
 }  // namespace vcpu

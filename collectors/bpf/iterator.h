@@ -6,13 +6,29 @@
 // CAP_BPF before. Never waits. Source: Documentation/bpf/bpf_iterators.rst.
 #pragma once
 
-#include <string>
+#include <string_view>
+#include <vector>
 
 #include "collectors/base/result.h"
+#include "collectors/bpf/records.h"
 
 namespace vcpu {
 
-// All that the program writes in one pass, into a buffer that is reused.
-Result<void> read_iterator(int link_fd, std::string& contents);
+// All that the program writes in one pass, in a buffer that grows as needed.
+Result<std::string_view> read_iterator(int link_fd, std::vector<char>& buffer);
+
+// Calls take(bytes) for each record of that kind. False where the rest makes no
+// sense.
+template <typename Take>
+bool for_each_record(std::string_view records, record_kind kind,
+                     const Take& take) {
+  while (records.size() >= sizeof(record_head)) {
+    const auto& head = *reinterpret_cast<const record_head*>(records.data());
+    if (head.bytes < sizeof head || head.bytes > records.size()) return false;
+    if (head.kind == kind) take(records.substr(0, head.bytes));
+    records.remove_prefix(head.bytes);
+  }
+  return records.empty();
+}
 
 }  // namespace vcpu

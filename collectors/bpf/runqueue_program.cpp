@@ -61,10 +61,28 @@ Skeleton load(bool with_culprits, bool with_quota, const LoadLog& log,
 struct RunqueueProgram::State {
   Skeleton skeleton;
   ToldPids told;
-  std::string buffer;
+  std::shared_ptr<TasksProgram> tasks = {};  // Joined; null: none.
+  std::uint64_t passes_before = 0;           // Of them, when one was expected.
+  bool expected = false;
+  std::vector<char> buffer = {};
+
+  void want(bool accounts) {
+    skeleton->bss->accounts_wanted = accounts ? 1 : 0;
+  }
+  bool was_brought() const {
+    return expected && tasks->passes() != passes_before;
+  }
+  Result<std::string_view> pass() {
+    want(true);
+    auto records =
+        read_iterator(bpf_link__fd(skeleton->links.read_accounts), buffer);
+    want(false);
+    return records;
+  }
 };
 
-Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
+Result<RunqueueProgram> RunqueueProgram::open(
+    bool with_culprits, std::shared_ptr<TasksProgram> tasks) {
   const LoadLog first_log;
   const LoadLog log;
   int error = 0;
@@ -79,37 +97,54 @@ Result<RunqueueProgram> RunqueueProgram::open(bool with_culprits) {
   if (!skeleton) return log.error(error);
   auto told = ToldPids::open(skeleton->maps.told_pids);
   if (!told) return told.error();
-  RunqueueProgram program(std::make_unique<State>(
-      State{std::move(skeleton), *std::move(told), {}}));
+  RunqueueProgram program(
+      std::make_unique<State>(State{std::move(skeleton), *std::move(told)}));
   // Opens the accounts of the vCPUs that run already.
   if (const auto first = program.read(); !first) return first.error();
-  if (program.state_->skeleton->bss->throttles_tasks == 0)
+  State& state = *program.state_;
+  if (state.skeleton->bss->throttles_tasks == 0)
     program.quota_reason_ = std::move(quota_reason);
+  const int joining = bpf_program__fd(state.skeleton->progs.read_accounts);
+  if (tasks && tasks->join(joining)) state.tasks = std::move(tasks);
   return program;
 }
 
 void RunqueueProgram::tell(const std::vector<pid_t>& pids) {
-  state_->told.set(pids);
+  if (state_->told.set(pids)) state_->expected = false;
+}
+
+void RunqueueProgram::expect() {
+  if (!state_->tasks) return;
+  state_->expected = true;
+  state_->passes_before = state_->tasks->passes();
+  state_->want(true);
 }
 
 Result<AccountRecords> RunqueueProgram::read() {
-  const int link = bpf_link__fd(state_->skeleton->links.read_accounts);
-  if (const auto all = read_iterator(link, state_->buffer); !all)
-    return all.error();
+  state_->want(false);
+  const auto all = state_->was_brought()
+                       ? Result<std::string_view>(state_->tasks->last())
+                       : state_->pass();
+  state_->expected = false;
+  if (!all) return all.error();
   AccountRecords records;
-  std::string_view rest = state_->buffer;
   constexpr std::size_t kHead = offsetof(account_record, account.culprits);
-  while (rest.size() >= kHead) {
-    const auto& record = *reinterpret_cast<const account_record*>(rest.data());
-    const std::size_t size =
-        kHead + std::min<std::size_t>(record.account.named, NAMED_CULPRITS) *
-                    sizeof(named_culprit);
-    if (size > rest.size()) return malformed("an account of a vCPU");
-    rest.remove_prefix(size);
-    records.add(record);
-  }
+  const bool whole =
+      for_each_record(*all, ACCOUNT_RECORD, [&](std::string_view bytes) {
+        const auto& record =
+            *reinterpret_cast<const account_record*>(bytes.data());
+        if (bytes.size() >= kHead &&
+            bytes.size() >=
+                kHead + record.account.named * sizeof(named_culprit))
+          records.add(record);
+      });
+  if (!whole) return malformed("an account of a vCPU");
   records.sort();
   return records;
+}
+
+RunqueueProgram::~RunqueueProgram() {
+  if (state_ && state_->tasks) state_->tasks->leave();
 }
 
 }  // namespace vcpu
@@ -120,15 +155,20 @@ namespace vcpu {
 
 struct RunqueueProgram::State {};
 
-Result<RunqueueProgram> RunqueueProgram::open(bool /*with_culprits*/) {
+Result<RunqueueProgram> RunqueueProgram::open(
+    bool /*with_culprits*/, std::shared_ptr<TasksProgram> /*tasks*/) {
   return failed("this program was built without eBPF");
 }
 
 void RunqueueProgram::tell(const std::vector<pid_t>& /*pids*/) {}
 
+void RunqueueProgram::expect() {}
+
 Result<AccountRecords> RunqueueProgram::read() {
   return failed("this program was built without eBPF");
 }
+
+RunqueueProgram::~RunqueueProgram() = default;
 
 }  // namespace vcpu
 
@@ -152,7 +192,6 @@ const account_record* AccountRecords::find(pid_t tid) const {
 
 RunqueueProgram::RunqueueProgram(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
-RunqueueProgram::~RunqueueProgram() = default;
 RunqueueProgram::RunqueueProgram(RunqueueProgram&&) noexcept = default;
 RunqueueProgram& RunqueueProgram::operator=(RunqueueProgram&&) noexcept =
     default;

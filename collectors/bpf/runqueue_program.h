@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "collectors/base/result.h"
+#include "collectors/bpf/tasks_program.h"
 #include "collectors/runqueue.h"
 
 namespace vcpu {
@@ -34,8 +35,10 @@ class AccountRecords {
 
 class RunqueueProgram {
  public:
-  // An Error says why nothing can be measured here.
-  static Result<RunqueueProgram> open(bool with_culprits);
+  // An Error says why nothing can be measured here. `tasks`: whose pass over
+  // the kernel's tasks this one's joins; null: it makes its own.
+  static Result<RunqueueProgram> open(
+      bool with_culprits, std::shared_ptr<TasksProgram> tasks = nullptr);
 
   ~RunqueueProgram();
   RunqueueProgram(RunqueueProgram&& other) noexcept;
@@ -44,7 +47,12 @@ class RunqueueProgram {
   // Which pids are VMs' processes and vCPU threads, all of them.
   void tell(const std::vector<pid_t>& pids);
 
-  // The accounts of the vCPU threads told. Good until the next read().
+  // The next pass of `tasks` is to bring the accounts.
+  void expect();
+
+  // The accounts of the vCPU threads told: as that pass brought them, where
+  // there was one and all that are told now were told then. Good until the next
+  // pass.
   Result<AccountRecords> read();
 
   // Why time stopped by a quota is not told apart; empty: it is.

@@ -3,6 +3,7 @@
 
 #ifdef VCPU_HAVE_BPF
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <algorithm>
@@ -34,7 +35,7 @@ __u32 mask_words() {
 struct TasksProgram::State {
   Skeleton skeleton;
   ToldPids chosen;
-  std::string records;
+  std::vector<char> buffer;
 };
 
 Result<TasksProgram> TasksProgram::open() {
@@ -63,9 +64,21 @@ bool TasksProgram::is_chosen(pid_t pid) const {
 
 Result<std::string_view> TasksProgram::read() {
   const int link = bpf_link__fd(state_->skeleton->links.read_tasks);
-  if (const auto all = read_iterator(link, state_->records); !all)
-    return all.error();
-  return std::string_view(state_->records);
+  auto records = read_iterator(link, state_->buffer);
+  last_ = records ? *records : std::string_view();
+  if (records) ++passes_;
+  return records;
+}
+
+bool TasksProgram::join(int program_fd) {
+  const __u32 place = 0;
+  const int map = bpf_map__fd(state_->skeleton->maps.joined);
+  return bpf_map_update_elem(map, &place, &program_fd, BPF_ANY) == 0;
+}
+
+void TasksProgram::leave() {
+  const __u32 place = 0;
+  (void)bpf_map_delete_elem(bpf_map__fd(state_->skeleton->maps.joined), &place);
 }
 
 }  // namespace vcpu
@@ -87,6 +100,10 @@ bool TasksProgram::is_chosen(pid_t /*pid*/) const { return false; }
 Result<std::string_view> TasksProgram::read() {
   return failed("this program was built without eBPF");
 }
+
+bool TasksProgram::join(int /*program_fd*/) { return false; }
+
+void TasksProgram::leave() {}
 
 }  // namespace vcpu
 

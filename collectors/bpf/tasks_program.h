@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -30,14 +31,26 @@ class TasksProgram {
   void choose(const std::vector<pid_t>& pids);
   bool is_chosen(pid_t pid) const;
 
-  // One pass: records of collectors/inventory/tasks.h, back to back, by
-  // ascending tid. Valid until the next read().
+  // One pass: records (records.h) of collectors/inventory/tasks.h, by ascending
+  // tid, and those of the program that has joined. Valid until the next read().
   Result<std::string_view> read();
+
+  // What the last read() gave, and how many have been good.
+  std::string_view last() const { return last_; }
+  std::uint64_t passes() const { return passes_; }
+
+  // Another iterator over tasks that looks at each task in the same pass, by
+  // its descriptor; false where the kernel has none of it. Needs CAP_BPF before
+  // Linux 5.19.
+  bool join(int program_fd);
+  void leave();
 
  private:
   struct State;
   explicit TasksProgram(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+  std::string_view last_;
+  std::uint64_t passes_ = 0;
 };
 
 }  // namespace vcpu

@@ -47,13 +47,18 @@ ToldPids::ToldPids(ToldPids&& other) noexcept
       words_(other.words_),
       pids_(std::move(other.pids_)) {}
 
-void ToldPids::set(const std::vector<pid_t>& pids) {
+bool ToldPids::set(const std::vector<pid_t>& pids) {
+  if (pids == pids_) return false;
+  const bool news = !std::all_of(pids.begin(), pids.end(),
+                                 [this](pid_t pid) { return contains(pid); });
   // Who stays told is told all the while.
   for (const pid_t pid : pids) put(pid, true);
   const auto before = std::exchange(pids_, pids);
-  std::sort(pids_.begin(), pids_.end());
+  auto sorted = pids;
+  std::sort(sorted.begin(), sorted.end());
   for (const pid_t pid : before)
-    if (!std::binary_search(pids_.begin(), pids_.end(), pid)) put(pid, false);
+    if (!std::binary_search(sorted.begin(), sorted.end(), pid)) put(pid, false);
+  return news;
 }
 
 bool ToldPids::contains(pid_t pid) const {

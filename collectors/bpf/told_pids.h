@@ -26,8 +26,8 @@ class ToldPids {
   ToldPids(ToldPids&& other) noexcept;
   ToldPids& operator=(ToldPids&&) = delete;
 
-  // These and no others.
-  void set(const std::vector<pid_t>& pids);
+  // These and no others. Whether there is one that was not told before.
+  bool set(const std::vector<pid_t>& pids);
 
   bool contains(pid_t pid) const;
 

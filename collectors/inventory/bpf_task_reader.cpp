@@ -10,18 +10,13 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/bpf/iterator.h"
 #include "collectors/bpf/other_processes.h"
 
 namespace vcpu {
 namespace {
 
 constexpr int kBitsPerWord = 64;
-
-Result<TasksProgram> open_program(const Roots& roots, bool ebpf) {
-  if (auto reason = no_ebpf_reason(ebpf, roots); !reason.empty())
-    return failed(std::move(reason));
-  return TasksProgram::open();
-}
 
 // As /proc/PID/stat tells it.
 std::uint64_t ticks(std::uint64_t ns) {
@@ -44,11 +39,16 @@ bool has(std::string_view mask, int cpu) {
 
 }  // namespace
 
-std::unique_ptr<TaskReader> BpfTaskReader::open(const Roots& roots, bool ebpf) {
-  return std::make_unique<BpfTaskReader>(roots, open_program(roots, ebpf));
+Result<BpfTaskReader::Program> BpfTaskReader::open_program(const Roots& roots,
+                                                           bool ebpf) {
+  if (auto reason = no_ebpf_reason(ebpf, roots); !reason.empty())
+    return failed(std::move(reason));
+  auto program = TasksProgram::open();
+  if (!program) return program.error();
+  return std::make_shared<TasksProgram>(*std::move(program));
 }
 
-BpfTaskReader::BpfTaskReader(Roots roots, Result<TasksProgram> program)
+BpfTaskReader::BpfTaskReader(Roots roots, Result<Program> program)
     : roots_(std::move(roots)), program_(std::move(program)), procfs_(roots_) {}
 
 void BpfTaskReader::begin(std::shared_ptr<const Topology> host) {
@@ -64,18 +64,16 @@ bool BpfTaskReader::read_records() {
     missing_reason_ = program_.error().message();
     return false;
   }
-  const auto read = program_->read();
+  const auto read = (*program_)->read();
   if (!read) {
     missing_reason_ = read.error().message();
     return false;
   }
-  for (std::string_view rest = *read; rest.size() >= sizeof(task_record);) {
-    const auto& task = *reinterpret_cast<const task_record*>(rest.data());
-    const std::size_t words = task.words * sizeof(__u64);
-    rest.remove_prefix(sizeof task);
-    records_.push_back({&task, rest.substr(0, words)});
-    rest.remove_prefix(std::min(words, rest.size()));
-  }
+  for_each_record(*read, TASK_RECORD, [this](std::string_view record) {
+    if (record.size() < sizeof(task_record)) return;
+    records_.push_back({reinterpret_cast<const task_record*>(record.data()),
+                        record.substr(sizeof(task_record))});
+  });
   std::sort(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
     return std::tie(a.task->tgid, a.task->tid) <
            std::tie(b.task->tgid, b.task->tid);
@@ -100,9 +98,9 @@ Result<std::vector<Process>> BpfTaskReader::processes(Families& said) {
 void BpfTaskReader::choose(const std::vector<pid_t>& pids, Families& said) {
   if (!missing_reason_.empty()) return;
   const bool all_known = std::all_of(pids.begin(), pids.end(), [&](pid_t pid) {
-    return program_->is_chosen(pid);
+    return (*program_)->is_chosen(pid);
   });
-  program_->choose(pids);
+  (*program_)->choose(pids);
   // The pass could not know of a VM that is new: another one.
   if (all_known || read_records()) return;
   said.problem("task_iterator: " + missing_reason_);

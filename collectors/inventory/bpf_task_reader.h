@@ -25,11 +25,13 @@ namespace vcpu {
 
 class BpfTaskReader final : public TaskReader {
  public:
-  // To be called before rights are given up; fails into reading /proc.
-  static std::unique_ptr<TaskReader> open(const Roots& roots, bool ebpf);
+  using Program = std::shared_ptr<TasksProgram>;
 
-  // With the program, or the reason why there is none.
-  BpfTaskReader(Roots roots, Result<TasksProgram> program);
+  // The program, or the reason why there is none. To be called before rights
+  // are given up.
+  static Result<Program> open_program(const Roots& roots, bool ebpf);
+
+  BpfTaskReader(Roots roots, Result<Program> program);
 
   void begin(std::shared_ptr<const Topology> host) override;
   Result<std::vector<Process>> processes(Families& said) override;
@@ -51,7 +53,7 @@ class BpfTaskReader final : public TaskReader {
   std::shared_ptr<const CpuSet> allowed(std::string_view mask);
 
   Roots roots_;
-  Result<TasksProgram> program_;
+  Result<Program> program_;
   ProcfsTaskReader procfs_;
   std::shared_ptr<const Topology> host_;
 

@@ -246,14 +246,17 @@ std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
 // is it, else the older one. The other is left out until it is named.
 void Inventory::leave_out_namesakes(const VmTotals& totals,
                                     std::vector<TaskWithRole>& tasks) {
+  const auto place = [](const TaskWithRole& one) {
+    return std::tuple(one.role.role != ThreadRole::kVcpu, one.role.vcpu);
+  };
   const auto rank = [&](const TaskWithRole& one) {
     const auto& [task, role] = one;
     const bool known = totals.carries(role.vcpu, {task.tid, task.start_ticks});
-    return std::tuple(role.role != ThreadRole::kVcpu, role.vcpu, !known,
-                      task.start_ticks, task.tid);
+    return std::tuple(!known, task.start_ticks, task.tid);
   };
-  std::sort(tasks.begin(), tasks.end(),
-            [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  std::sort(tasks.begin(), tasks.end(), [&](const auto& a, const auto& b) {
+    return place(a) != place(b) ? place(a) < place(b) : rank(a) < rank(b);
+  });
   const auto same = [](const TaskWithRole& a, const TaskWithRole& b) {
     return a.role.role == ThreadRole::kVcpu &&
            b.role.role == ThreadRole::kVcpu && a.role.vcpu == b.role.vcpu;

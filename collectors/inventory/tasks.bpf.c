@@ -48,16 +48,24 @@ static __always_inline u64 waiting(const struct task_struct *task) {
   return now > queued ? now - queued : 1;
 }
 
-SEC("iter/task")
-int read_tasks(struct bpf_iter__task *context) {
-  struct task_struct *task = context->task;
+/* A program that joins this pass, as walking the tasks is what costs most. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+  __uint(max_entries, 1);
+  __uint(key_size, sizeof(u32));
+  __uint(value_size, sizeof(u32));
+} joined SEC(".maps");
+
+static __always_inline void write_task(struct seq_file *seq,
+                                       struct task_struct *task) {
   u32 zero = 0, words = mask_words;
   struct record_with_mask *record = bpf_map_lookup_elem(&scratch, &zero);
   struct task_record *out;
 
-  if (!task || !record || !matters(task)) return 0;
-  if (words > TASK_MASK_WORDS) return 0;
+  if (!record || words > TASK_MASK_WORDS) return;
   out = &record->task;
+  out->head.kind = TASK_RECORD;
+  out->head.bytes = sizeof(*out) + words * sizeof(u64);
   out->tid = task->pid;
   out->tgid = task->tgid;
   out->num_threads = task->signal->nr_threads;
@@ -86,7 +94,15 @@ int read_tasks(struct bpf_iter__task *context) {
   copy_name(task, out->comm);
   bpf_probe_read_kernel(record->mask, words * sizeof(u64),
                         (void *)task + bpf_core_field_offset(task->cpus_mask));
-  bpf_seq_write(context->meta->seq, record, sizeof(*out) + words * sizeof(u64));
+  bpf_seq_write(seq, record, sizeof(*out) + words * sizeof(u64));
+}
+
+SEC("iter/task")
+int read_tasks(struct bpf_iter__task *context) {
+  struct task_struct *task = context->task;
+
+  if (task && matters(task)) write_task(context->meta->seq, task);
+  bpf_tail_call(context, &joined, 0);
   return 0;
 }
 

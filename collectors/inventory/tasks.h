@@ -8,12 +8,15 @@
 
 #include <linux/types.h>
 
+#include "collectors/bpf/records.h"
+
 #define TASK_MASK_WORDS 128 /* NR_CPUS of 64-bit kernels is 8192. */
 
 // It is C as well, whose names these are.
 // NOLINTBEGIN(readability-identifier-naming,modernize-avoid-c-arrays)
 
 struct task_record {
+  struct record_head head;
   __u32 tid;
   __u32 tgid;
   __u32 num_threads; /* Of its process. */

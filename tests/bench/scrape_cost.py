@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a scrape costs: by collector and as a whole, of real processes and threads that look like virtual machines.
 
-Prints a table. Times depend on the machine and on who else works on it; compare within one run.
+Prints a table, or with --growth how the CPU time grows with their number. Times depend on the machine and on who else
+works on it; compare within one run.
 """
 import argparse
+import collections
 import http.client
+import math
 import pathlib
 import re
+import shutil
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "program"))
@@ -18,6 +24,13 @@ import program  # noqa: E402
 
 DURATION = re.compile(r'^vcpu_scrape_collector_duration_seconds\{collector="(\w+)"\} (\S+)$', re.MULTILINE)
 MS_PER_SECOND = 1e3
+SCHEDULING = "/metrics?" + "&".join(f"collect[]={name}" for name in ("domain", "sched", "runqueue", "threads", "density"))
+KINDS = {
+    "whole": ("/metrics", {}),
+    "whole, gzip": ("/metrics", {"Accept-Encoding": "gzip"}),
+    "scheduling": (SCHEDULING, {}),
+    "scheduling, gzip": (SCHEDULING, {"Accept-Encoding": "gzip"}),
+}
 
 
 def cpu_seconds(pid):
@@ -28,6 +41,10 @@ def cpu_seconds(pid):
     return run_ns / 1e9
 
 
+def page_faults(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+
 def resident_mebibytes(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
@@ -36,44 +53,126 @@ class Figures:
     """Of many scrapes, in milliseconds."""
 
     def __init__(self):
-        self.wall, self.cpu, self.by_collector = [], [], {}
+        self.wall, self.cpu, self.faults, self.by_collector = [], [], [], {}
         self.bytes = self.samples = 0
 
-    def add(self, page, wall, cpu):
+    def add(self, page, wall, cpu, faults):
         self.wall.append(wall * MS_PER_SECOND)
         self.cpu.append(cpu * MS_PER_SECOND)
+        self.faults.append(faults)
         self.bytes = len(page)
+        if page.startswith(b"\x1f\x8b"):
+            return
         text = page.decode()
         self.samples = sum(1 for line in text.splitlines() if not line.startswith("#"))
         for collector, seconds in DURATION.findall(text):
             self.by_collector.setdefault(collector, []).append(float(seconds) * MS_PER_SECOND)
 
 
+class Scraper:
+    def __init__(self, exporter):
+        self._pid = exporter.pid
+        self._connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
+
+    def scrape(self, kind):
+        target, headers = KINDS[kind]
+        self._connection.request("GET", target, headers=headers)
+        return self._connection.getresponse().read()
+
+    def measure(self, kind, scrapes):
+        figures = Figures()
+        for number in range(scrapes + 2):
+            faults, cpu, begin = page_faults(self._pid), cpu_seconds(self._pid), time.perf_counter()
+            page = self.scrape(kind)
+            wall, cpu = time.perf_counter() - begin, cpu_seconds(self._pid) - cpu
+            if number >= 2:  # The first ones find what the later ones know.
+                figures.add(page, wall, cpu, page_faults(self._pid) - faults)
+        return figures
+
+
 def measure(exporter, scrapes):
-    figures = Figures()
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
-    for number in range(scrapes + 2):
-        cpu, begin = cpu_seconds(exporter.pid), time.perf_counter()
-        connection.request("GET", "/metrics")
-        page = connection.getresponse().read()
-        wall, cpu = time.perf_counter() - begin, cpu_seconds(exporter.pid) - cpu
-        if number >= 2:  # The first ones find what the later ones know.
-            figures.add(page, wall, cpu)
-    return figures
+    return Scraper(exporter).measure("whole", scrapes)
+
+
+def syscalls(exporter, kind, scrapes):
+    """{name: calls per scrape} of the exporter's own threads."""
+    scraper = Scraper(exporter)
+    with tempfile.NamedTemporaryFile("r") as summary:
+        strace = subprocess.Popen(["strace", "-f", "-c", "-o", summary.name, "-p", str(exporter.pid)],
+                                  stderr=subprocess.PIPE, text=True)
+        assert "attached" in strace.stderr.readline()
+        for _ in range(scrapes):
+            scraper.scrape(kind)
+        strace.terminate()
+        strace.communicate()
+        calls = collections.Counter()
+        for line in summary:
+            words = line.split()
+            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
+                calls[words[-1]] += int(words[3]) / scrapes
+    return calls
 
 
 def p99(values):
     return sorted(values)[int(0.99 * (len(values) - 1))]
 
 
-def print_table(figures):
+def print_table(by_kind):
     def row(name, values):
         print(f"| {name} | {statistics.median(values):.2f} | {p99(values):.2f} |")
     print("| ms per scrape | median | p99 |\n|---|---|---|")
-    for collector, values in figures.by_collector.items():
+    for collector, values in by_kind["whole"].by_collector.items():
         row(collector, values)
-    row("whole, wall clock", figures.wall)
-    row("whole, CPU of the exporter", figures.cpu)
+    for kind, figures in by_kind.items():
+        row(f"{kind}: wall clock", figures.wall)
+        row(f"{kind}: CPU of the exporter", figures.cpu)
+    for kind, figures in by_kind.items():
+        print(f"\n{kind}: {figures.bytes / 1e6:.1f} MB, {statistics.median(figures.faults):.0f} page faults", end="")
+    print()
+
+
+def print_syscalls(exporter):
+    calls = syscalls(exporter, "whole", 5)
+    most = ", ".join(f"{name} {count:.0f}" for name, count in calls.most_common(8))
+    print(f"\n{sum(calls.values()):.0f} system calls: {most}")
+
+
+def exponent(sizes, costs):
+    """Of the power by which costs grow with sizes: the slope of the line through their logarithms."""
+    x, y = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
+    mean_x, mean_y = statistics.mean(x), statistics.mean(y)
+    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y)) / sum((a - mean_x) ** 2 for a in x)
+
+
+def in_fleet(args, vms, act):
+    with fleet.Fleet(program.fake_vmm_path(), vms, args.vcpus, args.quotas), \
+            program.Exporter("--no-collector.libvirt", *args.flags) as exporter:
+        return act(exporter)
+
+
+def grow(args):
+    """What the first virtual machine costs besides itself is taken off: it is measured with none."""
+    def cpu_of(vms):
+        return statistics.median(in_fleet(args, vms, lambda exporter: measure(exporter, args.scrapes)).cpu)
+    empty = cpu_of(0)
+    sizes = [args.vms // 4, args.vms // 2, args.vms]
+    costs = [cpu_of(size) for size in sizes]
+    print(f"| virtual machines | vCPUs | ms of CPU per scrape |\n|---|---|---|\n| 0 | 0 | {empty:.2f} |")
+    for size, cost in zip(sizes, costs):
+        print(f"| {size} | {size * args.vcpus} | {cost:.2f} |")
+    own = [cost - empty for cost in costs]
+    power = f"{exponent(sizes, own):.2f}" if min(own) > 0 else "unknown: noise hides it"
+    print(f"\nWithout that of no machine, it grows with the power {power}.")
+
+
+def show(args, exporter):
+    by_kind = {kind: Scraper(exporter).measure(kind, args.scrapes) for kind in KINDS}
+    whole = by_kind["whole"]
+    print(f"{args.vms} virtual machines, {args.vms * args.vcpus} vCPUs, {whole.samples} samples, "
+          f"{whole.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB\n")
+    print_table(by_kind)
+    if shutil.which("strace"):
+        print_syscalls(exporter)
 
 
 def main():
@@ -83,16 +182,16 @@ def main():
     parser.add_argument("--vcpus", type=int, default=20, help="of each virtual machine (default 20)")
     parser.add_argument("--quotas", type=int, default=0, help="virtual machines with a CPU quota (default 0)")
     parser.add_argument("--scrapes", type=int, default=50)
+    parser.add_argument("--growth", action="store_true", help="how the cost grows, up to --vms")
     parser.epilog = "What stands behind -- are flags of the exporter."
     own, _, flags = " ".join(sys.argv[1:]).partition(" -- ")
     args = parser.parse_args(own.split())
-    with program.installed(args.build), \
-            fleet.Fleet(program.fake_vmm_path(), args.vms, args.vcpus, args.quotas), \
-            program.Exporter("--no-collector.libvirt", *flags.split()) as exporter:
-        figures = measure(exporter, args.scrapes)
-        print(f"{args.vms} virtual machines, {args.vms * args.vcpus} vCPUs, {figures.samples} samples, "
-              f"{figures.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB\n")
-        print_table(figures)
+    args.flags = flags.split()
+    with program.installed(args.build):
+        if args.growth:
+            grow(args)
+        else:
+            in_fleet(args, args.vms, lambda exporter: show(args, exporter))
 
 
 if __name__ == "__main__":

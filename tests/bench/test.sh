@@ -12,10 +12,13 @@ if [ "$(id -u)" = 0 ]; then
   cost=$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=3 --vcpus=2 --quotas=1 --scrapes=3 2>&1)
   status=$?
   missing=
-  for row in inventory sched memory cgroup numa "whole, wall clock" "whole, CPU of the exporter"; do
+  for row in inventory sched memory cgroup numa "whole: wall clock" "scheduling, gzip: CPU of the exporter"; do
     grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
   done
   grep -q "^3 virtual machines, 6 vCPUs, [1-9]" <<<"$cost" || missing+="it did not see the machines; "
+  ! command -v strace >/dev/null || grep -q "^[1-9][0-9]* system calls: read [1-9]" <<<"$cost" || missing+="no system calls; "
+  grep -q "it grows with the power " <<<"$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=4 --vcpus=1 --scrapes=2 --growth 2>&1)" ||
+    missing+="no growth; "
   result "bench: a scrape of machines made for it is measured by collector" \
     "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$cost")"
   result "bench: their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"

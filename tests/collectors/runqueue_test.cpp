@@ -23,6 +23,7 @@
 #include <thread>
 #include <tuple>
 
+#include "collectors/bpf/iterator.h"
 #include "collectors/bpf/runqueue_program.h"
 #include "collectors/catalog.h"
 #include "tests/support/cpu_group.h"
@@ -636,6 +637,84 @@ TEST(RunqueuePlaces, AreOneForEachCulpritAndNothingIsLostWithThem) {
   EXPECT_EQ(now.charged, now.waited);
   EXPECT_EQ(charged, now.charged);
   EXPECT_GT(now.by_kind[CULPRIT_HOST], 0U) << "nobody has lost a place";
+}
+
+class RunqueueJoined : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto tasks = TasksProgram::open();
+    if (!tasks) GTEST_SKIP() << tasks.error().message();
+    tasks_ = std::make_shared<TasksProgram>(*std::move(tasks));
+    auto program = RunqueueProgram::open(true, tasks_);
+    if (!program) GTEST_SKIP() << program.error().message();
+    program_.emplace(*std::move(program));
+  }
+
+  // What an account says that vCPU 0 has waited; 0: there is none.
+  std::uint64_t waited(pid_t tid) {
+    const auto records = program_->read();
+    if (!records) return 0;
+    const account_record* const record = records->find(tid);
+    return record == nullptr ? 0 : record->account.waited;
+  }
+
+  std::size_t accounts_in_pass() {
+    EXPECT_TRUE(tasks_->read());
+    std::size_t count = 0;
+    EXPECT_TRUE(for_each_record(tasks_->last(), ACCOUNT_RECORD,
+                                [&](std::string_view) { ++count; }));
+    return count;
+  }
+
+  static pid_t compete(FakeVm& vm) {
+    vm.start_spin(kSpinMs);
+    return vm.finish_spin().at(0).tid;
+  }
+
+  std::shared_ptr<TasksProgram> tasks_;
+  std::optional<RunqueueProgram> program_;
+  FakeVm vm_{qemu_argv("joined", "cccccccc-0000-0000-0000-00000000000e"),
+             {"CPU 0/KVM", "CPU 1/KVM"}};
+};
+
+TEST_F(RunqueueJoined, BringsTheAccountsOfThePassThatWasExpected) {
+  pin(vm_.pid(), 0);
+  const pid_t tid = compete(vm_);
+  program_->tell({vm_.pid(), tid});
+  const auto first = waited(tid);
+  EXPECT_GT(first, 0U);
+
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 1U);
+  compete(vm_);
+  EXPECT_EQ(waited(tid), first);  // Of that pass.
+  EXPECT_GT(waited(tid), first);  // Of one of its own, as nobody expected it.
+}
+
+TEST_F(RunqueueJoined, MakesItsOwnPassForAVcpuThatIsNew) {
+  pin(vm_.pid(), 0);
+  const pid_t tid = compete(vm_);
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 0U);  // None was told.
+  program_->tell({vm_.pid(), tid});
+  EXPECT_GT(waited(tid), 0U);
+}
+
+TEST_F(RunqueueJoined, MakesItsOwnPassWhereTheOtherWasNotMade) {
+  pin(vm_.pid(), 0);
+  const pid_t tid = compete(vm_);
+  program_->tell({vm_.pid(), tid});
+  program_->expect();
+  EXPECT_GT(waited(tid), 0U);
+}
+
+TEST_F(RunqueueJoined, CostsAPassNothingThatNobodyExpects) {
+  program_->tell({vm_.pid(), compete(vm_)});
+  EXPECT_EQ(accounts_in_pass(), 0U);
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 1U);
+  program_.reset();
+  EXPECT_EQ(accounts_in_pass(), 0U);
 }
 
 TEST_F(Runqueue, ClosedItSaysThatItTakesARestart) {

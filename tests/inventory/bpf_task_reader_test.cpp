@@ -57,10 +57,15 @@ void pin(pid_t tid, int cpu) {
   ASSERT_EQ(::sched_setaffinity(tid, sizeof one, &one), 0);
 }
 
+std::unique_ptr<TaskReader> opened(const Roots& roots, bool ebpf) {
+  return std::make_unique<BpfTaskReader>(
+      roots, BpfTaskReader::open_program(roots, ebpf));
+}
+
 class BpfReader : public testing::Test {
  protected:
   void SetUp() override {
-    reader_ = BpfTaskReader::open({}, true);
+    reader_ = opened({}, true);
     Families said;
     tasks_of(*reader_, 1, said);
     const auto reason = reason_of(said, "task_iterator");
@@ -275,7 +280,7 @@ TEST(BpfReaderWithoutProgram, ReadsProcAndSaysWhy) {
 
 TEST(BpfReaderWithoutProgram, IsNotOpenedForAnotherTreeThanThisMachines) {
   ProcTree tree;
-  const auto reader = BpfTaskReader::open(tree.roots(), true);
+  const auto reader = opened(tree.roots(), true);
   Families said;
   tasks_of(*reader, 1, said);
   EXPECT_THAT(reason_of(said, "task_iterator"),
@@ -283,7 +288,7 @@ TEST(BpfReaderWithoutProgram, IsNotOpenedForAnotherTreeThanThisMachines) {
 }
 
 TEST(BpfReaderWithoutProgram, IsNotOpenedWhereEbpfIsSwitchedOff) {
-  const auto reader = BpfTaskReader::open({}, false);
+  const auto reader = opened({}, false);
   Families said;
   tasks_of(*reader, 1, said);
   EXPECT_THAT(reason_of(said, "task_iterator"), HasSubstr("--no-ebpf"));

@@ -24,8 +24,9 @@ inline Inventory inventory_with(std::unique_ptr<TaskReader> tasks,
 inline Inventory inventory_on(const Roots& roots,
                               std::shared_ptr<const LibvirtView> libvirt =
                                   std::make_shared<const LibvirtView>()) {
-  return inventory_with(BpfTaskReader::open(roots, false), roots,
-                        std::move(libvirt));
+  return inventory_with(std::make_unique<BpfTaskReader>(
+                            roots, BpfTaskReader::open_program(roots, false)),
+                        roots, std::move(libvirt));
 }
 
 inline const Vm* find_vm(const Snapshot& snapshot, std::string_view domain) {
