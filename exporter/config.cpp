@@ -521,12 +521,12 @@ class FileReader {
   std::optional<ConfigError> error_;
 };
 
+}  // namespace
+
 std::string directory_of(const std::string& file) {
   const std::size_t slash = file.rfind('/');
   return slash == std::string::npos ? "" : file.substr(0, slash + 1);
 }
-
-}  // namespace
 
 std::variant<Config, ConfigError> parse_config(
     std::string_view yaml, const std::string& file, const Config& base,
