@@ -119,18 +119,14 @@ std::string bcrypt_problem(std::string_view hash) {
   return "";
 }
 
-BasicAuth::BasicAuth()
-    : key_([] {
-        Digest key{};
-        if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1)
-          throw std::bad_alloc();
-        return key;
-      }()),
-      users_(std::make_shared<const BasicAuthUsers>()) {}
-
 void BasicAuth::set_users(BasicAuthUsers users) {
   auto fresh = std::make_shared<const BasicAuthUsers>(std::move(users));
   const std::lock_guard lock(mutex_);
+  // Not before it is needed: it wakes all of OpenSSL up.
+  if (!fresh->empty() && !has_key_) {
+    has_key_ = RAND_bytes(key_.data(), static_cast<int>(key_.size())) == 1;
+    if (!has_key_) throw std::bad_alloc();
+  }
   users_ = std::move(fresh);
   std::erase_if(known_, [this](const auto& known) {
     return !users_->contains(known.first);

@@ -42,8 +42,6 @@ class BasicAuth {
 
   static constexpr int kMaxWaiting = 16;
 
-  BasicAuth();
-
   // Takes the place of all before; hashes without a bcrypt_problem(). Without
   // users everything is good.
   void set_users(BasicAuthUsers users);
@@ -61,9 +59,11 @@ class BasicAuth {
   Verdict compare(const std::string& password, const std::string& hash);
   bool is_known(const std::string& user, const Digest& digest);
 
-  const Digest key_;
+  Digest key_{};  // Set once, before there are users.
+  bool has_key_ = false;
   std::mutex mutex_;  // Of the following two.
-  std::shared_ptr<const BasicAuthUsers> users_;
+  std::shared_ptr<const BasicAuthUsers> users_ =
+      std::make_shared<const BasicAuthUsers>();
   std::map<std::string, Digest> known_;  // What was right last.
   std::mutex bcrypt_mutex_;
   std::atomic<int> waiting_{0};

@@ -238,9 +238,12 @@ HttpServerOptions server_options(const Config& config,
   options.extra_headers = [&access] { return access.headers(); };
   options.log = [](const std::string& line) {
     static Sparingly sparingly(kClientLinesPerMinute);
-    if (const auto left_out = sparingly.next()) {
+    const auto left_out = sparingly.next();
+    if (!left_out) return;
+    log(LogLevel::kWarn, "HTTP server", {{"err", line}});
+    if (*left_out > 0) {
       log(LogLevel::kWarn, "HTTP server",
-          {{"err", line}, {"left_out", std::to_string(*left_out)}});
+          {{"lines_left_out_before", std::to_string(*left_out)}});
     }
   };
   return options;
