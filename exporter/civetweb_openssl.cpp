@@ -21,6 +21,7 @@
 extern "C" {
 
 // Looked up by its name.
+// NOLINTNEXTLINE(readability-identifier-naming)
 __attribute__((visibility("default"))) X509* SSL_get_peer_certificate(
     const SSL* ssl) {
   return SSL_get1_peer_certificate(ssl);

@@ -579,7 +579,8 @@ const std::vector<Setting>& settings() {
        "Scrapes in flight before 503; 0: no cap (default: 40)",
        assign_max_requests},
       {"web", "config_file", Type::kText, "web.config.file", "FILE",
-       "Web configuration in exporter-toolkit's format (default: none)",
+       "TLS, passwords and headers, in exporter-toolkit's format "
+       "(default: none)",
        assign_web_config_file},
       {kCollectors, "disable_defaults", Type::kSwitch,
        "collector.disable-defaults", "",

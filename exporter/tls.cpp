@@ -241,7 +241,7 @@ class Loader {
            std::to_string(geteuid()) + ", also when it changes";
   }
 
-  std::string called(const PemSource& source) const {
+  static std::string called(const PemSource& source) {
     return source.name +
            (source.file.empty() ? "" : " " + in_quotes(source.file));
   }

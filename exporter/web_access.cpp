@@ -41,6 +41,7 @@ std::vector<std::string> files_of(const std::string& file,
 
 std::vector<std::string> stamps_of(const std::vector<std::string>& files) {
   std::vector<std::string> stamps;
+  stamps.reserve(files.size());
   for (const std::string& file : files) stamps.push_back(stamp_of(file));
   return stamps;
 }
@@ -49,7 +50,7 @@ Response unauthorized() {
   Response response = text_response(
       401, "this needs a user and a password (HTTP basic authentication)");
   response.headers.push_back(
-      {"WWW-Authenticate", "Basic realm=\"vcpu_exporter\", charset=\"UTF-8\""});
+      {"WWW-Authenticate", R"(Basic realm="vcpu_exporter", charset="UTF-8")"});
   return response;
 }
 

@@ -96,6 +96,7 @@ std::vector<std::string> names_of(const Choices<Meaning>& choices) {
 
 std::vector<std::string> cipher_names() {
   std::vector<std::string> names;
+  names.reserve(kCiphers.size());
   for (const NamedCipher& cipher : kCiphers) names.emplace_back(cipher.name);
   return names;
 }
