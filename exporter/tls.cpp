@@ -384,8 +384,7 @@ TlsSwitch::TlsSwitch(LoadedTls loaded)
       front_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
   if (!front_) throw std::bad_alloc();
   SSL_CTX* const front = front_.get();
-  SSL_CTX_set_options(front, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-                                 SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_options(front, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(front, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(front, 0);
   // Else it would look among the clients' authorities for our own.

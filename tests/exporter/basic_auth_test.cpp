@@ -110,6 +110,10 @@ TEST(BasicAuth, ComparesAsBcryptDoes) {
         "$2a$05$/OK.fbVrR/bpIqNJ5ianF.Sa7shbm4.OzKpvFnX1pQLmQW96oUlCq"}) {
     EXPECT_TRUE(good(hash, "\xa3"));
   }
+  // To libcrypt this $2a$ would be another hash, to all others it is not.
+  EXPECT_TRUE(
+      good("$2a$05$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e",
+           "\xff\xff\xa3"));
   // Only 72 bytes count.
   EXPECT_TRUE(
       good("$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui",
