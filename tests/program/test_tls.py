@@ -201,6 +201,19 @@ class Serving(Tls):
         exporter = self.serve(tls(pki.Pair(pki.chain(pair.cert, between.cert), pair.key)))
         exporter.page()
 
+    def test_no_development_package_is_needed(self):
+        """civetweb looks for libssl.so and libcrypto.so, which are of such packages alone."""
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        trace = program.scratch_directory() / "trace"
+        under = ["strace", "-D", "-f", "-q", "-e", "trace=openat", "-o", str(trace)]
+        with Exporter("--web.config.file", web_file(tls(self.server)), under=under,
+                      tls=trusting(self.authority)) as exporter:
+            exporter.page()
+        opened = wait_for(lambda: "tls.crt" in trace.read_text() and trace.read_text(), "the trace")
+        self.assertIn("/libssl.so.3", opened)
+        self.assertNotRegex(opened, r'/lib(ssl|crypto)\.so"')
+
     def test_certificates_may_stand_in_the_file_itself(self):
         texts = {"cert": self.server.cert.read_text(), "key": self.server.key.read_text(),
                  "client_ca": self.clients.cert.read_text(), "client_auth_type": "RequireAndVerifyClientCert"}
