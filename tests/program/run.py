@@ -9,7 +9,7 @@ import unittest
 import program
 
 HERE = pathlib.Path(__file__).resolve().parent
-TEST_SECONDS = 60  # No test takes a tenth of it; one that hangs fails.
+TEST_SECONDS = 60  # No test takes a quarter of it; one that hangs fails.
 
 
 class OneLineEach(unittest.TestResult):

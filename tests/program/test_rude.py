@@ -98,7 +98,7 @@ class Clients:
         for length in (b"Content-Length: 1000000\r\n\r\nx", b"Transfer-Encoding: chunked\r\n\r\n5\r\nx"):
             began = time.monotonic()
             self.assertTrue(self.answer_to(POST + length).startswith(b"HTTP/1.1 200 "))
-            self.assertLess(time.monotonic() - began, 1.5)
+            self.assertLess(time.monotonic() - began, 3)
 
     def test_of_several_requests_the_first_is_answered(self):
         for times in (2, 100):
