@@ -521,12 +521,12 @@ class FileReader {
   std::optional<ConfigError> error_;
 };
 
+}  // namespace
+
 std::string directory_of(const std::string& file) {
   const std::size_t slash = file.rfind('/');
   return slash == std::string::npos ? "" : file.substr(0, slash + 1);
 }
-
-}  // namespace
 
 std::variant<Config, ConfigError> parse_config(
     std::string_view yaml, const std::string& file, const Config& base,
@@ -579,7 +579,8 @@ const std::vector<Setting>& settings() {
        "Scrapes in flight before 503; 0: no cap (default: 40)",
        assign_max_requests},
       {"web", "config_file", Type::kText, "web.config.file", "FILE",
-       "Web configuration in exporter-toolkit's format (default: none)",
+       "TLS, passwords and headers, in exporter-toolkit's format "
+       "(default: none)",
        assign_web_config_file},
       {kCollectors, "disable_defaults", Type::kSwitch,
        "collector.disable-defaults", "",

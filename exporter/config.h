@@ -73,6 +73,9 @@ std::variant<Config, ConfigError> load_config(
     const std::string& file, const Config& base,
     const std::vector<std::string>& known_collectors);
 
+// Of a file's name, with its slash; empty where there is none.
+std::string directory_of(const std::string& file);
+
 bool collector_enabled(const Config& config, const std::string& name,
                        bool enabled_by_default);
 

@@ -234,6 +234,17 @@ Request to_request(const mg_request_info& info) {
   return request;
 }
 
+// civetweb's complaints as a person would say them: it says "sslize error:
+// error:0A00009C:SSL routines::http request".
+std::string in_plain_words(const char* complaint) {
+  std::string line = one_line(complaint);
+  const std::size_t colons = line.rfind("::");
+  if (!line.starts_with("sslize error: ") || colons == std::string::npos) {
+    return line;
+  }
+  return "TLS handshake failed: " + line.substr(colons + 2);
+}
+
 // What civetweb refuses before a handler sees it.
 Response refusal(int status) {
   if (status == 505) {
@@ -319,6 +330,11 @@ class HttpServer::Impl {
     all.log_message = [](const mg_connection* connection, const char* text) {
       return of(mg_get_context(connection)).complain(text);
     };
+    // Called for the beginning and for the end: the context is ours.
+    all.external_ssl_ctx = [](void** context, void* self) {
+      *context = static_cast<Impl*>(self)->options_.tls;
+      return 1;
+    };
     all.init_thread = [](const mg_context* context, int type) -> void* {
       constexpr int kListener = 0;
       of(context).threads_.add_self();
@@ -336,7 +352,8 @@ class HttpServer::Impl {
     std::string list;
     for (const std::string& address : options_.listen_addresses) {
       endpoints.push_back(parse_endpoint(address));
-      list += (list.empty() ? "" : ",") + endpoints.back().civetweb;
+      list += (list.empty() ? "" : ",") + endpoints.back().civetweb +
+              (options_.tls == nullptr ? "" : "s");
     }
     const std::string threads = std::to_string(options_.threads);
     const std::string timeout =
@@ -437,7 +454,7 @@ class HttpServer::Impl {
   int complain(const char* text) noexcept {
     constexpr int kSaid = 1;
     try {
-      const std::string line = one_line(text);
+      const std::string line = in_plain_words(text);
       if (started_) {
         if (options_.log) options_.log(line);
         return kSaid;
@@ -461,10 +478,12 @@ class HttpServer::Impl {
     const auto append = [&](const Header& header) {
       text += one_line(header.name) + ": " + one_line(header.value) + "\r\n";
     };
+    const auto extra = options_.extra_headers ? options_.extra_headers()
+                                              : std::vector<Header>{};
     for (const Header& header : response.headers) {
-      if (!has_header(options_.extra_headers, header.name)) append(header);
+      if (!has_header(extra, header.name)) append(header);
     }
-    for (const Header& header : options_.extra_headers) append(header);
+    for (const Header& header : extra) append(header);
     return text + "\r\n";
   }
 

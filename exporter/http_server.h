@@ -21,6 +21,8 @@
 #include <string_view>
 #include <vector>
 
+struct ssl_ctx_st;
+
 namespace vcpu {
 
 struct Header {
@@ -68,8 +70,15 @@ struct HttpServerOptions {
   // request_timeout, and two seconds at least, is dropped before.
   std::chrono::milliseconds response_timeout{30000};
 
-  // Added to every answer; replaces a header of the same name.
-  std::vector<Header> extra_headers;
+  // Added to every answer; one replaces a header of the same name. Called by
+  // several threads at once. Empty: none.
+  std::function<std::vector<Header>()> extra_headers;
+
+  // OpenSSL's SSL_CTX, which outlives the server: TLS alone is spoken, on all
+  // addresses. A handshake has request_timeout too, before the request has
+  // its own; one that fails is a complaint, and the connection is closed, also
+  // where the client speaks HTTP without TLS. Null: no TLS.
+  ssl_ctx_st* tls = nullptr;
 
   // What civetweb complains about, one line each, from any thread. Must not
   // throw. Empty: dropped.

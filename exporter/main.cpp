@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -33,8 +34,10 @@
 #include "exporter/process_metrics.h"
 #include "exporter/reload.h"
 #include "exporter/scrape_service.h"
+#include "exporter/sparingly.h"
 #include "exporter/systemd.h"
 #include "exporter/version.h"
+#include "exporter/web_access.h"
 #include "exporter/web_config.h"
 #include "exporter/web_handler.h"
 #include "exporter/wording.h"
@@ -47,6 +50,7 @@ using std::chrono::seconds;
 
 constexpr milliseconds kPatienceOnce{1000};  // For --once, who waits gladly.
 constexpr seconds kDeadlineOnce{10};
+constexpr int kClientLinesPerMinute = 10;
 constexpr seconds kStuck{60};  // A scrape this long is stuck for good.
 
 int fail(const std::string& message) {
@@ -214,8 +218,11 @@ sigset_t block_signals() {
   return signals;
 }
 
+// Empty, or what is wrong.
+using Reload = std::function<std::string()>;
+
 // Until it is time to stop.
-void wait_for_signals(const sigset_t& signals, Reloader& reloader,
+void wait_for_signals(const sigset_t& signals, const Reload& reload,
                       const ScrapeService& service, const std::string& status) {
   const auto watchdog = watchdog_interval();
   const auto pause = watchdog ? *watchdog / 2 : std::chrono::hours(1);
@@ -229,34 +236,47 @@ void wait_for_signals(const sigset_t& signals, Reloader& reloader,
     if (number == SIGINT || number == SIGTERM) return;
     if (number != SIGHUP) continue;
     (void)notify_reloading();
-    reloader.reload();
+    reload();
     (void)notify_ready(status);
   }
 }
 
-HttpServerOptions server_options(const Config& config, const WebConfig& web) {
+HttpServerOptions server_options(const Config& config,
+                                 const WebAccess& access) {
   HttpServerOptions options;
   options.listen_addresses = config.listen_addresses;
-  for (const auto& [name, value] : web.headers)
-    options.extra_headers.push_back({name, value});
+  options.tls = access.tls();
+  options.extra_headers = [&access] { return access.headers(); };
   options.log = [](const std::string& line) {
+    static Sparingly sparingly(kClientLinesPerMinute);
+    const auto left_out = sparingly.next();
+    if (!left_out) return;
     log(LogLevel::kWarn, "HTTP server", {{"err", line}});
+    if (*left_out > 0) {
+      log(LogLevel::kWarn, "HTTP server",
+          {{"lines_left_out_before", std::to_string(*left_out)}});
+    }
   };
   return options;
 }
 
-WebHandlerOptions handler_options(const Config& config, Reloader& reloader,
+WebHandlerOptions handler_options(const Config& config, WebAccess& access,
+                                  Reload reload,
                                   prometheus::Registry& registry) {
   WebHandlerOptions options;
   options.telemetry_path = config.telemetry_path;
   options.max_requests = config.max_requests;
-  options.reload = [&reloader] { return reloader.reload(); };
+  options.refusal = [&access](const Request& request) {
+    return access.refusal(request);
+  };
+  options.reload = std::move(reload);
   options.version = version();
   options.registry = &registry;
   return options;
 }
 
-void log_listening(const Config& config, const std::vector<int>& ports) {
+void log_listening(const Config& config, const WebAccess& access,
+                   const std::vector<int>& ports) {
   for (std::size_t i = 0; i < ports.size(); ++i) {
     const auto& address = config.listen_addresses.at(i);
     log(LogLevel::kInfo, "Listening",
@@ -264,10 +284,14 @@ void log_listening(const Config& config, const std::vector<int>& ports) {
           address.substr(0, address.rfind(':') + 1) + std::to_string(ports[i])},
          {"path", config.telemetry_path}});
   }
-  log(LogLevel::kInfo, "TLS is disabled");
+  log(LogLevel::kInfo,
+      access.tls() == nullptr ? "TLS is disabled" : "TLS is enabled",
+      {{"http2", "false"}});
+  log(LogLevel::kInfo, access.asks_for_passwords() ? "Basic auth is enabled"
+                                                   : "Basic auth is disabled");
 }
 
-int serve(const Options& options, const Config& config, const WebConfig& web) {
+int serve(const Options& options, const Config& config) {
   share_one_heap();
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
@@ -280,26 +304,37 @@ int serve(const Options& options, const Config& config, const WebConfig& web) {
 
   give_back_heap();
   const auto registry = make_registry();
+  const auto opened = WebAccess::open(config.web_config_file, registry.get());
+  if (const auto* error = std::get_if<ConfigError>(&opened))
+    return fail(error->message);
+  WebAccess& access = *std::get<std::unique_ptr<WebAccess>>(opened);
   start_libvirt(config, libvirt);
   ScrapeService service(std::move(scrape), service_options(config), registry);
   Reloader reloader(options, config, *registry, [&](const Config& changed) {
     service.set_enabled(enabled_collectors(changed));
     configure_log(changed.log_level, changed.log_format);
   });
-  WebHandler handler(service, handler_options(config, reloader, *registry));
-  HttpServer server(server_options(config, web), [&](const Request& request) {
-    return handler.handle(request);
-  });
+  const Reload reload = [&] {
+    const std::string problem = reloader.reload();
+    const std::string web_problem = access.reload();
+    return problem.empty() ? web_problem : problem;
+  };
+  WebHandler handler(service,
+                     handler_options(config, access, reload, *registry));
+  HttpServer server(
+      server_options(config, access),
+      [&](const Request& request) { return handler.handle(request); });
+  access.watch();
 
   // Not before: where the port is taken, that is all there is to say.
   log(LogLevel::kInfo, "Started vcpu_exporter",
       {{"version", std::string(version())},
        {"revision", std::string(revision())}});
   log_rights(dropped, kept);
-  log_listening(config, server.ports());
+  log_listening(config, access, server.ports());
   const std::string status = "Serving " + config.telemetry_path;
   (void)notify_ready(status);
-  wait_for_signals(signals, reloader, service, status);
+  wait_for_signals(signals, reload, service, status);
   log(LogLevel::kInfo, "Stopping");
   (void)notify_stopping();
   service.stop();
@@ -330,12 +365,14 @@ int run(int argc, char** argv) {
   if (const auto* error = std::get_if<ConfigError>(&web))
     return fail(error->message);
   if (options.mode == RunMode::kCheckConfig) {
+    const auto opened = WebAccess::open(config.web_config_file, nullptr);
+    if (const auto* error = std::get_if<ConfigError>(&opened))
+      return fail(error->message);
     std::cout << "The configuration is good.\n";
     return 0;
   }
   configure_log(config.log_level, config.log_format);
-  if (options.mode == RunMode::kServe)
-    return serve(options, config, std::get<WebConfig>(web));
+  if (options.mode == RunMode::kServe) return serve(options, config);
   return print_once(config);
 }
 

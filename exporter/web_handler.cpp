@@ -171,7 +171,10 @@ Response WebHandler::handle(const Request& request) {
   const Route route = find_route(path.value_or(""));
   const bool get = request.method == "GET" || request.method == "HEAD";
   Response response;
-  if (!path) {
+  if (auto refused =
+          options_.refusal ? options_.refusal(request) : std::nullopt) {
+    response = *std::move(refused);
+  } else if (!path) {
     response = text_response(400, "the path is not percent-encoded");
   } else if (route.post ? request.method != "POST" : !get) {
     const std::string allowed = route.post ? "POST" : "GET, HEAD";

@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "exporter/http_server.h"
@@ -38,6 +39,10 @@ struct WebHandlerOptions {
   // Taken off X-Prometheus-Scrape-Timeout-Seconds, so that the answer is there
   // before Prometheus gives up; but never more than half of it.
   std::chrono::milliseconds timeout_offset{500};
+
+  // The answer for who may not ask, nothing for who may; called first. Empty:
+  // everybody may.
+  std::function<std::optional<Response>(const Request&)> refusal;
 
   // Reads the configuration again; what went wrong, or nothing. Called by one
   // thread at a time. Empty: there is nothing to reload.

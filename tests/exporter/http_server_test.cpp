@@ -152,7 +152,9 @@ TEST(HttpServer, SendsNoBodyForHead) {
 
 TEST(HttpServer, SendsHeadersOfTheHandlerAndItsOwn) {
   HttpServerOptions options = local_options();
-  options.extra_headers = {{"X-Frame-Options", "deny"}, {"Vary", "all"}};
+  options.extra_headers = [] {
+    return std::vector<Header>{{"X-Frame-Options", "deny"}, {"Vary", "all"}};
+  };
   const HttpServer server(options, [](const Request&) {
     Response response{404, "text/plain", {}, nullptr};
     response.headers = {{"vary", "Accept"}, {"X-Bad", "a\r\nSet-Cookie: b"}};

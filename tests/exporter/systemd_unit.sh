@@ -23,6 +23,7 @@ with_stub() {
 
 verify() {
   with_stub
+  [ $# = 0 ] || sed -i "$1" "$work/vcpu_exporter.service"
   if ! grep -q "^ExecStart=$work/stub" "$work/vcpu_exporter.service"; then
     echo "ExecStart is not /usr/bin/vcpu_exporter"
     return
@@ -62,8 +63,13 @@ result unit_sees_all_processes \
 
 if command -v systemd-analyze >/dev/null; then
   result unit_verify "$(verify)"
+  result unit_credentials_that_are_shown_are_good \
+    "$(verify 's/^#\(LoadCredential=\)/\1/'
+    [ "$(grep -c '^LoadCredential=' "$work/vcpu_exporter.service")" = 4 ] ||
+      echo "they are not four")"
   result unit_security "$(security)"
 else
+  echo "skip unit_credentials_that_are_shown_are_good: no systemd-analyze"
   echo "skip unit_verify: systemd-analyze is not installed"
   echo "skip unit_security: systemd-analyze is not installed"
 fi

@@ -99,9 +99,13 @@ def run(*flags, timeout=20, **popen):
 
 
 class Exporter:
-    """Serving from the end of __enter__ to the begin of __exit__; `under` is a command that runs it, as itself or as a child."""
+    """Serving from the end of __enter__ to the begin of __exit__; `under` is a command that runs it, as itself or as a child.
 
-    def __init__(self, *flags, under=(), env=None):
+    `tls` is the ssl.SSLContext to ask it with, None for HTTP without TLS.
+    """
+
+    def __init__(self, *flags, under=(), env=None, tls=None):
+        self.tls = tls
         self._argv = [*under, exporter_path(), "--web.listen-address=127.0.0.1:0", *map(str, flags)]
         self._env = {**os.environ, **(env or {})}
         self._log = scratch_directory() / "log"
@@ -142,7 +146,7 @@ class Exporter:
         return self._log.read_text(errors="replace")
 
     def send(self, target="/metrics", method="GET", headers=None, slow=False):
-        return Client(self.port, target, method, headers, slow)
+        return Client(self.port, target, method, headers, slow, self.tls)
 
     def ask(self, target="/metrics", method="GET", headers=None):
         with self.send(target, method, headers) as client:
@@ -253,11 +257,11 @@ class Answer(collections.namedtuple("Answer", "status headers body")):
 class Client:
     """One request, sent at once; its answer is read when asked for, so that many of them can be under way."""
 
-    def __init__(self, port, target, method="GET", headers=None, slow=False):
+    def __init__(self, port, target, method="GET", headers=None, slow=False, tls=None):
         self.method = method
         lines = [f"{method} {target} HTTP/1.1", "Host: localhost",
                  *(f"{name}: {value}" for name, value in (headers or {}).items())]
-        self.socket = connect(port, slow)
+        self.socket = connect(port, slow, tls)
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def __enter__(self):
@@ -282,8 +286,8 @@ class Client:
         return Answer(response.status, response.getheaders(), body)
 
 
-def connect(port, slow=False):
-    """A connection; a slow one holds up its sender after some 50 kB that are not read."""
+def connect(port, slow=False, tls=None):
+    """A connection, with TLS where a context for it is given; a slow one holds up its sender after some 50 kB that are not read."""
     client = socket.socket()
     client.settimeout(20)
     if slow:
@@ -291,7 +295,11 @@ def connect(port, slow=False):
         # The kernel gives a sender room for so many segments; those of loopback make megabytes.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
     client.connect(("127.0.0.1", port))
-    return client
+    if not tls:
+        return client
+    # Else the request waits for the handshake's last packet to be acknowledged.
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return tls.wrap_socket(client, server_hostname="localhost")
 
 
 def hang_up(client):

@@ -12,7 +12,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from suites import tests_of  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-TEST_SECONDS = 60  # No test takes a tenth of it; one that hangs fails.
+TEST_SECONDS = 60  # No test takes a quarter of it; one that hangs fails.
 
 
 class OneLineEach(unittest.TestResult):

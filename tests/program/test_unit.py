@@ -4,13 +4,16 @@
 No systemd runs here. setpriv and a mount namespace stand for it, and instead of being filtered the system calls are
 compared with the unit's SystemCallFilter=.
 """
+import base64
 import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import unittest
 
+import pki
 import program
 from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
 
@@ -103,6 +106,31 @@ class Unit(unittest.TestCase):
             self.assertEqual(len(wait_for(counted, "switches to be counted")), 2)
             self.assert_holds(exporter, 1 << 38)  # CAP_PERFMON
 
+    def test_under_the_unit_tls_works_with_credentials_that_systemd_hands_over(self):
+        authority, clients = pki.Authority("authority"), pki.Authority("authority of the clients")
+        pair = authority.issue("server")
+        # As systemd makes it: the directory and the copies in it are the service user's, and nobody else's.
+        directory = program.scratch_directory()
+        sources = {"web-config.yml": program.SOURCE / "deploy" / "web-config.example.yml", "tls.crt": pair.cert,
+                   "tls.key": pair.key, "clients.crt": clients.cert}
+        shown = [line.removeprefix("#LoadCredential=") for line in UNIT.read_text().splitlines()
+                 if line.startswith("#LoadCredential=")]
+        self.assertEqual(shown, [f"{name}:/etc/vcpu_exporter/{name}" for name in sources])
+        for name, source in sources.items():
+            shutil.copy(source, directory / name)
+            (directory / name).chmod(0o400)
+        for path in (directory, *directory.iterdir()):
+            os.chown(path, 65534, 65534)
+        directory.chmod(0o500)
+        client = clients.client()
+        context = ssl.create_default_context(cafile=authority.cert)
+        context.load_cert_chain(client.cert, client.key)
+        with Exporter("--web.config.file", directory / "web-config.yml", under=self.under, tls=context) as exporter:
+            password = base64.b64encode(b"prometheus:change me").decode()
+            exporter.page(headers={"Authorization": f"Basic {password}"})
+            self.assertNotIn("Every user of this machine can read", exporter.log())
+            self.assert_holds(exporter, 0)
+
     def test_the_unit_allows_every_system_call_that_is_made(self):
         for tool in ("strace", "systemd-analyze"):
             if not shutil.which(tool):
@@ -111,7 +139,10 @@ class Unit(unittest.TestCase):
         directory.chmod(0o777)
         # -D: the process started is the exporter itself.
         strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o", str(directory / "trace")]
-        with FakeVm("of-unit"), Exporter("--collector.perf", under=[*self.under, *strace]) as exporter:
+        pair = pki.self_signed("server")
+        web = program.write_file("tls_server_config: {cert_file: %s, key_file: %s}\n" % (pair.cert, pair.key))
+        with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web, under=[*self.under, *strace],
+                                         tls=ssl.create_default_context(cafile=pair.cert)) as exporter:
             pid = exporter.pid
             exporter.page_with(2, "of-unit")
             exporter.page()
