@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The faults: how each is made and cured, and which alerts are to come of it.
+
+A fault's `play` makes it and yields, and cures it when it goes on. Expected of it are
+  heard   alerts that arrive at the receiver, and that are said to be resolved after the cure
+  muted   alerts that fire in Prometheus, but that Alertmanager lets another alert mute
+  silent  alerts that fire in Prometheus, and that are routed to nobody
+  may     names of alerts that may come as well: what they say is true, but depends on the machine
+and nothing else.
+"""
+import dataclasses
+import os
+import signal
+from typing import Callable
+
+from stage import alert, wait_for
+
+EVERY_FAULT = []
+
+
+def weight(shares):
+    return f"<cputune><shares>{shares}</shares></cputune>"
+
+
+@dataclasses.dataclass
+class Fault:
+    name: str
+    play: Callable
+    heard: list
+    muted: list
+    silent: list
+    may: list
+
+    @property
+    def title(self):
+        return self.play.__doc__.split("\n")[0]
+
+
+def fault(heard, muted=(), silent=(), may=()):
+    def add(play):
+        EVERY_FAULT.append(Fault(play.__name__.replace("_", "-"), play, heard, muted, silent, may))
+        return play
+    return add
+
+
+@fault(heard=[alert("VcpuStealHigh", "critical", domain="web"),
+              alert("VcpuNoisyNeighbour", "warning", domain="web", culprit_kind="domain", culprit="batch"),
+              alert("VcpuPinsOverlap", "warning")],
+       muted=[alert("VcpuStealHigh", "warning", domain="web")],
+       may=["VcpuContextSwitchStorm", "VcpuStarved"])
+def noisy_neighbour(stage):
+    """One VM takes the CPU that another one waits for."""
+    cpu = stage.lab.cpus[-1]
+    stage.say(f"web has 1 vCPU that works all the time, on CPU {cpu}.")
+    stage.start_guest("web", vcpus=1, cpus=[cpu], more_xml=weight(50))
+    stage.outweigh_others()
+    stage.say(f"batch comes to CPU {cpu}, too, with 160 times the CPU weight.")
+    stage.start_guest("batch", vcpus=1, cpus=[cpu], more_xml=weight(8000))
+    yield
+    stage.say("batch moves to another host, that is, it ends here.")
+    stage.virsh("destroy", "batch")
+
+
+@fault(heard=[alert("VcpuQuotaThrottled", "warning", domain="web")],
+       may=["VcpuContextSwitchStorm"])
+def quota(stage):
+    """A VM is stopped by its own CPU quota, and no neighbour is blamed."""
+    stage.say("web has 1 vCPU that works all the time.")
+    stage.start_guest("web", vcpus=1)
+    stage.say("It is allowed a fifth of a CPU.")
+    stage.virsh("schedinfo", "web", "--live", "--set", "vcpu_quota=20000")
+    yield
+    stage.virsh("schedinfo", "web", "--live", "--set", "vcpu_quota=-1")
+
+
+@fault(heard=[alert("VcpuPinsOverlap", "warning")])
+def overlapping_pins(stage):
+    """Two vCPUs may use one and the same CPU only."""
+    cpu = stage.lab.cpus[-1]
+    stage.say("web and db have 1 vCPU each, which sleeps.")
+    for name in ("web", "db"):
+        stage.start_guest(name, vcpus=1, spins=False)
+        stage.virsh("vcpupin", name, 0, cpu, "--live")
+    yield
+    stage.virsh("vcpupin", "db", 0, stage.all_cpus(), "--live")
+
+
+@fault(heard=[alert("VcpuPinnedPreempted", "warning", domain="web", vcpu="0"),
+              alert("VcpuStealHigh", "critical", domain="web"),
+              alert("VcpuNoisyNeighbour", "warning", domain="web", culprit_kind="host", culprit="nightly-backup")],
+       muted=[alert("VcpuStealHigh", "warning", domain="web")],
+       may=["VcpuContextSwitchStorm"])
+def pinned_preempted(stage):
+    """A vCPU has a CPU to itself among VMs, but the host uses that CPU."""
+    cpu = stage.lab.cpus[-1]
+    stage.say(f"web has 1 vCPU that works all the time, pinned to CPU {cpu}.")
+    stage.start_guest("web", vcpus=1)
+    stage.virsh("vcpupin", "web", 0, cpu, "--live")
+    stage.say(f"nightly-backup, a process of the host, computes on CPU {cpu}.")
+    backup = stage.host_process("nightly-backup", cpu)
+    yield
+    stage.say("It ends, and the vCPU is let go: on so small a machine this demonstration preempts it, too.")
+    backup.stop()
+    stage.virsh("vcpupin", "web", 0, stage.all_cpus(), "--live")
+
+
+@fault(heard=[alert("VcpuHostSaturated", "critical"), alert("VcpuThreadDensityCliff", "critical")],
+       muted=[*(alert("VcpuStealHigh", "critical", domain=name) for name in ("web", "db", "batch")),
+              alert("VcpuThreadDensityHigh", "warning"), alert("VcpuReserveExhausted", "warning")],
+       may=["VcpuContextSwitchStorm", "VcpuNoisyNeighbour"])
+def overcommit(stage):
+    """Three VMs, each as large as the host, all work: the host is the news, not every VM on it."""
+    cpus = stage.all_cpus()
+    count = len(os.sched_getaffinity(0))
+    stage.say(f"web, db and batch have {count} vCPUs each, on {count} CPUs.")
+    stage.run_guest(*(stage.lab.guest(name, vcpus=count) for name in ("web", "db", "batch")), cpus=[cpus])
+    yield
+    stage.say("db and batch move to another host, that is, they end here.")
+    stage.virsh("destroy", "db")
+    stage.virsh("destroy", "batch")
+
+
+@fault(heard=[alert("VcpuLibvirtStale", "warning")],
+       silent=[alert("VcpuSourceLost", "info", source="libvirt")])
+def hanging_libvirtd(stage):
+    """libvirtd hangs: VMs go on and are seen as ever, but cannot be managed."""
+    stage.start_guest("web", vcpus=1, spins=False)
+    wait_for(lambda: stage.lab.prometheus.query('vcpu_source_available{source="libvirt"} offset 20s == 1'), 60,
+             "libvirt to have answered for a while")
+    stage.say("libvirtd is stopped (SIGSTOP).")
+    libvirtd = stage.lab.libvirt.daemon
+    stage.cleanups.append(lambda: libvirtd.signal(signal.SIGCONT))
+    libvirtd.signal(signal.SIGSTOP)
+    yield
+    stage.say("libvirtd goes on (SIGCONT).")
+    libvirtd.signal(signal.SIGCONT)
+
+
+@fault(heard=[alert("VcpuExporterDown", "critical")])
+def exporter_down(stage):
+    """The exporter itself is gone."""
+    stage.say("The exporter is killed.")
+    address = stage.lab.address
+    stage.lab.exporter.kill()
+    stage.cleanups.append(lambda: stage.lab.exporter.is_alive() or stage.lab.restart_exporter(address))
+    yield
+    stage.say("It is started again.")
+    stage.lab.restart_exporter(address)

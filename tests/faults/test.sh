@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes faults for real and looks at which alerts arrive: the exporter, libvirtd, guests, Prometheus with the shipped rules,
+# Alertmanager with the shipped routes, all private to this test. Prints "ok NAME", "not ok NAME: reason" or
+# "skip NAME: reason" for each fault; deploy/demo.sh tells the same to a person.
+#
+# usage: test.sh [EXPORTER [WORD...]]   EXPORTER: default build/release/vcpu_exporter
+#                                       WORD: only faults with one of these words in their names
+here=$(dirname "$(realpath "$0")")
+[ $# -gt 0 ] || set -- "$here/../../build/release/vcpu_exporter"
+exec /usr/bin/python3 -B "$here/run.py" "$@"
