@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes faults and looks at what arrives. Start by test.sh, or by deploy/demo.sh, which has --story."""
 import argparse
+import os
 import signal
 import sys
 import time
@@ -14,10 +15,6 @@ ARRIVAL_SECONDS = 90
 CURE_SECONDS = 90
 
 
-def expect(problem):
-    assert not problem, problem
-
-
 def missing(expected, is_there):
     return [one for one in expected if not is_there(one)]
 
@@ -29,11 +26,12 @@ def await_all(expected, is_there, seconds, what):
         raise AssertionError(f"{what}: none of {', '.join(map(told, missing(expected, is_there)))} within {seconds} s") from None
 
 
-def unexpected(stage, fault):
-    """What arrived and was not asked for."""
-    return [one["labels"] for one in stage.received("firing")
-            if one["labels"]["alertname"] not in {*fault.may, *theatre.OF_THE_HOST}
-            and not any(theatre.is_like(expected, one["labels"]) for expected in fault.heard)]
+def expect_no_others(stage, fault):
+    """Nothing has arrived that was not asked for."""
+    others = {told(one["labels"]) for one in stage.received("firing")
+              if one["labels"]["alertname"] not in {*fault.may, *theatre.OF_THE_HOST}
+              and not any(theatre.is_like(expected, one["labels"]) for expected in fault.heard)}
+    assert not others, f"arrived as well: {', '.join(sorted(others))}"
 
 
 def check_text(received):
@@ -51,50 +49,72 @@ def tell(stage, expected, status, began):
         stage.say(f"  {received['annotations']['description']}")
 
 
-def check(stage, fault):
+def await_alerts(stage, fault, began):
+    await_all(fault.heard, lambda one: stage.heard("firing", one), ARRIVAL_SECONDS, "arrive")
+    await_all([*fault.muted, *fault.silent], stage.fires, ARRIVAL_SECONDS, "fire in Prometheus")
+    await_all(fault.muted, stage.is_muted, ARRIVAL_SECONDS, "be muted by another alert")
+    for expected in fault.heard:
+        tell(stage, expected, "firing", began)
+        check_text(stage.heard("firing", expected))
+    for expected in fault.muted:
+        stage.say(f"muted: {told(expected)}")
+    for expected in fault.silent:
+        stage.say(f"fires, but is sent to nobody: {told(expected)}")
+    expect_no_others(stage, fault)
+
+
+def await_cure(stage, fault, began):
+    await_all(fault.heard, lambda one: stage.heard("resolved", one), CURE_SECONDS, "be resolved")
+    for expected in fault.heard:
+        tell(stage, expected, "resolved", began)
+
+
+def check(stage, fault, keep):
     """Makes the fault, looks, cures it, looks again."""
-    wait_for(stage.is_calm, CURE_SECONDS, f"calm; there fires {', '.join(map(told, stage.firing()))}")
+    wait_for(stage.is_calm, CURE_SECONDS, "the host to be calm")
     stage.begin()
     play = fault.play(stage)
     try:
         next(play)
-        began = time.monotonic()
-        await_all(fault.heard, lambda one: stage.heard("firing", one), ARRIVAL_SECONDS, "arrive")
-        await_all([*fault.muted, *fault.silent], stage.fires, ARRIVAL_SECONDS, "fire in Prometheus")
-        await_all(fault.muted, stage.is_muted, ARRIVAL_SECONDS, "be muted by another alert")
-        for expected in fault.heard:
-            tell(stage, expected, "firing", began)
-            check_text(stage.heard("firing", expected))
-        for expected in fault.muted:
-            stage.say(f"muted: {told(expected)}")
-        for expected in fault.silent:
-            stage.say(f"fires, but is sent to nobody: {told(expected)}")
-        expect([f"not asked for: {told(labels)}" for labels in unexpected(stage, fault)])
-
+        await_alerts(stage, fault, time.monotonic())
+        if keep:
+            wait_for_interrupt(stage)
         next(play, None)
-        began = time.monotonic()
-        await_all(fault.heard, lambda one: stage.heard("resolved", one), CURE_SECONDS, "be resolved")
-        for expected in fault.heard:
-            tell(stage, expected, "resolved", began)
+        await_cure(stage, fault, time.monotonic())
     finally:
         play.close()
         stage.clear()
-    wait_for(lambda: not stage.unresolved(), CURE_SECONDS,
-             f"everything to be resolved: {', '.join(map(told, stage.unresolved()))}")
+    wait_for(lambda: not stage.unresolved(), CURE_SECONDS, "everything to be resolved")
+    expect_no_others(stage, fault)
 
 
-def run(stage, faults, story):
+def wait_for_interrupt(stage):
+    stage.say("")
+    stage.say("All this runs on until Ctrl-C. The libvirtd and its VMs are in a mount namespace of their own:")
+    stage.say(f"$ nsenter --mount --target {os.getpid()} virsh list")
+    while True:
+        signal.pause()
+
+
+def report(fault, problem, story):
+    if story:
+        print(f"    NOT as expected: {problem}" if problem else "    As expected.", flush=True)
+    else:
+        print(f"not ok faults: {fault.name}: {problem}" if problem else f"ok faults: {fault.name}", flush=True)
+
+
+def run(stage, faults, options):
     failed = False
     for fault in faults:
-        if story:
-            print(f"\n== {fault.name}: {fault.title}", flush=True)
+        print(f"\n{fault.name}: {fault.title}" if options.story else f"# {fault.title}", flush=True)
+        problem = None
         try:
-            check(stage, fault)
-            print(f"ok faults: {fault.name}", flush=True)
+            check(stage, fault, options.keep and fault is faults[-1])
         except Exception as error:
-            failed = True
+            problem = " ".join(str(error).split()) or type(error).__name__
             traceback.print_exception(error)
-            print(f"not ok faults: {fault.name}: {' '.join(str(error).split())}", flush=True)
+        report(fault, problem, options.story)
+        failed |= problem is not None
     return failed
 
 
@@ -103,47 +123,51 @@ def interrupt(*_):
 
 
 def arguments():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("exporter")
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--story", action="store_true")
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--list", action="store_true")
+    for flag in ("--story", "--keep", "--list"):
+        parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 
 
-def say(line):
-    print(f"#   {line}", flush=True)
+def chosen(words):
+    return [fault for fault in EVERY_FAULT if not words or any(word in fault.name for word in words)]
+
+
+def play_all(faults, options):
+    stage = theatre.Stage(options.exporter, lambda line: print(f"    {line}" if options.story else f"# {line}", flush=True))
+    try:
+        stage.start()
+        for name, address in stage.addresses().items():
+            stage.say(f"{name:12} http://{address}/")
+        return run(stage, faults, options)
+    finally:
+        # Nothing stays behind, however often somebody presses Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        stage.close()
 
 
 def main():
     options = arguments()
-    faults = [fault for fault in EVERY_FAULT
-              if not options.words or any(word in fault.name for word in options.words)]
+    faults = chosen(options.words)
+    if not faults:
+        print(f"No fault has one of these words in its name: {' '.join(options.words)}", file=sys.stderr)
+        return 1
     if options.list:
-        for fault in faults:
-            print(f"{fault.name:20} {fault.title}")
+        print("".join(f"{fault.name:18} {fault.title}\n" for fault in faults), end="")
         return 0
-    reason = theatre.laboratory.why_not_here()
-    if reason:
+    if reason := theatre.laboratory.why_not_here():
         for fault in faults:
             print(f"skip faults: {fault.name}: {reason}")
-        return 0
-    signal.signal(signal.SIGTERM, interrupt)
-    stage = theatre.Stage(options.exporter, say)
+        return int(options.story)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     try:
-        stage.start()
-        say(f"exporter http://{stage.lab.address}/ Prometheus http://{stage.lab.prometheus.address}/ "
-            f"Alertmanager http://{stage.lab.alertmanager.address}/")
-        failed = run(stage, faults, options.story)
-        if options.keep:
-            print("\nEverything runs on until Ctrl-C.", flush=True)
-            signal.pause()
-        return int(failed)
+        return int(play_all(faults, options))
     except KeyboardInterrupt:
         return 130
-    finally:
-        stage.close()
 
 
 if __name__ == "__main__":

@@ -49,11 +49,16 @@ class Stage:
         self.domains = set()
 
     def start(self):
+        self.say("Starts libvirtd, the exporter, Prometheus, Alertmanager and a receiver, all private and on loopback.")
         self.lab.start()
 
     def close(self):
         self.clear()
         self.lab.close()
+
+    def addresses(self):
+        return {"exporter": self.lab.address, "Prometheus": self.lab.prometheus.address,
+                "Alertmanager": self.lab.alertmanager.address}
 
     # ---- What a fault is made of.
 
