@@ -115,9 +115,9 @@ def overcommit(stage):
     stage.say(f"web, db and batch have {count} vCPUs each, on {count} CPUs.")
     stage.run_guest(*(stage.lab.guest(name, vcpus=count) for name in ("web", "db", "batch")), cpus=[cpus])
     yield
-    stage.say("db and batch move to another host, that is, they end here.")
-    stage.virsh("destroy", "db")
-    stage.virsh("destroy", "batch")
+    stage.say("They move to other hosts, that is, they end here.")
+    for name in ("web", "db", "batch"):
+        stage.virsh("destroy", name)
 
 
 @fault(heard=[alert("VcpuLibvirtStale", "warning")],

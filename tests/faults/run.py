@@ -79,6 +79,7 @@ def check(stage, fault, keep):
         await_alerts(stage, fault, time.monotonic())
         if keep:
             wait_for_interrupt(stage)
+        stage.begin_cure()
         next(play, None)
         await_cure(stage, fault, time.monotonic())
     finally:

@@ -44,7 +44,7 @@ class Stage:
         self.lab = laboratory.Lab(exporter, PACE, self.proc)
         self.lab.closers.insert(0, self.proc.close)
         self.say = say
-        self.first = 0  # of what the webhook has received for this fault
+        self.first = self.cured = 0  # of what the webhook has received for this fault, and since its cure
         self.cleanups = []
         self.domains = set()
 
@@ -120,15 +120,19 @@ class Stage:
 
     def begin(self):
         """A new fault: what was received before belongs to others."""
-        self.first = len(self.lab.webhook.received)
+        self.first = self.cured = len(self.lab.webhook.received)
         self.domains = set()
+
+    def begin_cure(self):
+        self.cured = len(self.lab.webhook.received)
 
     def concerns(self, labels):
         """Whether it is about the guests of this fault or a host; others may run VMs on this machine, too."""
         return labels.get("domain") is None or labels["domain"] in self.domains
 
     def received(self, status):
-        return [received for _, received in self.lab.webhook.received[self.first:]
+        first = self.cured if status == "resolved" else self.first
+        return [received for _, received in self.lab.webhook.received[first:]
                 if received["status"] == status and self.concerns(received["labels"])]
 
     def heard(self, status, expected):
