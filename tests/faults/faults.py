@@ -13,7 +13,7 @@ import os
 import signal
 from typing import Callable
 
-from stage import alert, wait_for
+from stage import alert, guests, stage_pace, wait_for
 
 EVERY_FAULT = []
 
@@ -118,6 +118,48 @@ def overcommit(stage):
     stage.say("They move to other hosts, that is, they end here.")
     for name in ("web", "db", "batch"):
         stage.virsh("destroy", name)
+
+
+@fault(heard=[alert("VcpuIoLatencySurge", "warning", domain="db", device="sda")])
+def throttled_disk(stage):
+    """A disk answers far more slowly than it used to."""
+    # QEMUs are asked for their disks every 10 s.
+    stage.set_pace(stage_pace(window="25s"))
+    stage.say("db reads and writes its disk without a pause.")
+    stage.run_guest(guests.BareGuest("db", stage.lab.work, busy=True))
+    wait_for(lambda: stage.lab.prometheus.query(
+        'instance_domain_device:vcpu_domain_block_request_seconds:mean_rate1h_offset1h{domain="db"}'), 120,
+        "the disk to have a past")
+    stage.say("The disk is allowed 10 requests a second.")
+    stage.virsh("blkdeviotune", "db", "sda", "--total-iops-sec", 10, "--live")
+    yield
+    stage.virsh("blkdeviotune", "db", "sda", "--total-iops-sec", 0, "--live")
+
+
+@fault(heard=[alert("VcpuHostThermal", "warning", instance="kvm2:9752", package="0")])
+def heat(stage):
+    """A CPU gets hot (a fixture: the sensor is a file)."""
+    host = stage.start_fixture_host("kvm2")
+    stage.say("The sensor of kvm2's CPU says 95 degrees.")
+    host.temperature(95)
+    yield
+    stage.say("60 degrees.")
+    host.temperature(60)
+
+
+@fault(heard=[alert("VcpuHostThermal", "critical", instance="kvm2:9752"),
+              alert("VcpuMachineChecks", "warning", instance="kvm2:9752"),
+              alert("VcpuHostSecurityPosture", "warning", instance="kvm2:9752", name="spectre_v2")])
+def unsound_host(stage):
+    """A host slows down for heat, its hardware reports errors, and it is vulnerable (fixtures)."""
+    host = stage.start_fixture_host("kvm2", spectre_v2="Vulnerable")
+    stage.say("kvm2's kernel says that it is vulnerable, its CPU slows down time and again, and takes a machine check.")
+    host.begin_throttling()
+    host.machine_check()
+    yield
+    stage.say("It is cleaned, gets a new CPU and a new kernel, and boots.")
+    host.end_throttling()
+    host.restart(spectre_v2="Mitigation: Retpolines")
 
 
 @fault(heard=[alert("VcpuLibvirtStale", "warning")],

@@ -8,20 +8,28 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "live"))
+import guests  # noqa: E402, F401
 import lab as laboratory  # noqa: E402
 import monitoring  # noqa: E402
-from host_view import ProcView  # noqa: E402
+from host_view import FixtureHost, ProcView  # noqa: E402
 from private_libvirt import cgroup_partitions  # noqa: E402
 from processes import Daemon, wait_for  # noqa: E402, F401
 
 # Nothing lasts longer than 20 s: nobody waits for a day.
 PACE = monitoring.in_proportion(60)
+
+
+def stage_pace(window):
+    """The same for all but ranges and offsets."""
+    return PACE._replace(window=lambda _: window, offset=lambda _: window)
+
+
 # What this machine, or all faults of a run together, may be blamed for at any time; no fault is judged by it.
 OF_THE_HOST = {"VcpuGuestSteal", "VcpuHostSecurityPosture", "VcpuReserveExhausted", "VcpuSchedulingSloBurn"}
 NOT_COMPARED = ("job", "__name__", "alertstate")
 
 
-def alert(name, severity, **labels):
+def alert(name, severity, /, **labels):
     """An alert that is expected, by the labels that matter."""
     return {"alertname": name, "severity": severity, **labels}
 
@@ -93,6 +101,31 @@ class Stage:
             before = file.read_text(encoding="ascii")
             self.cleanups.append(lambda: file.write_text(before, encoding="ascii"))
             file.write_text(value, encoding="ascii")
+
+    def set_pace(self, pace):
+        self.cleanups.append(lambda: self.lab.prometheus.set_pace(PACE))
+        self.lab.prometheus.set_pace(pace)
+
+    def start_fixture_host(self, name, **vulnerabilities):
+        """An exporter for a host whose hardware is files, and no VMs; Prometheus knows it as NAME:9752."""
+        host = FixtureHost(self.lab.program)
+        self.cleanups.append(host.close)
+        host.start(**vulnerabilities)
+        self.watch(f"{name}:9752", host.address)
+        return host
+
+    def watch(self, instance, address):
+        prometheus = self.lab.prometheus
+
+        def up():
+            return prometheus.query(f'up{{instance="{instance}"}} == 1')
+
+        def forget():
+            prometheus.forget(instance)
+            wait_for(lambda: not up(), 30, f"{instance} to be forgotten")
+        self.cleanups.append(forget)
+        prometheus.watch_also(instance, address)
+        wait_for(up, 30, f"{instance} to be scraped")
 
     @staticmethod
     def all_cpus():

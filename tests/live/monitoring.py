@@ -132,14 +132,14 @@ class Prometheus:
         self._write_config(pace)
         urllib.request.urlopen(urllib.request.Request(f"http://{self.address}/-/reload", method="POST"), timeout=10).close()
 
-    def watch_also(self, name, address):
-        """One more exporter, found by the shipped file_sd, as instance `name`."""
-        new = self.targets / f"{name}.new"
-        new.write_text(json.dumps([{"targets": [address], "labels": {"instance": name}}]), encoding="utf-8")
-        new.rename(self.targets / f"{name}.yml")
+    def watch_also(self, instance, address):
+        """One more exporter, found by the shipped file_sd."""
+        new = self.targets / f"{instance}.new"
+        new.write_text(json.dumps([{"targets": [address], "labels": {"instance": instance}}]), encoding="utf-8")
+        new.rename(self.targets / f"{instance}.yml")
 
-    def forget(self, name):
-        (self.targets / f"{name}.yml").unlink(missing_ok=True)
+    def forget(self, instance):
+        (self.targets / f"{instance}.yml").unlink(missing_ok=True)
 
     def start(self):
         self.daemon.start()
