@@ -14,6 +14,7 @@ import signal
 from typing import Callable
 
 from stage import alert, guests, stage_pace, wait_for
+import two_nodes
 
 EVERY_FAULT = []
 
@@ -30,15 +31,16 @@ class Fault:
     muted: list
     silent: list
     may: list
+    why_not: Callable  # of the stage: why this machine cannot have it, None when it can
 
     @property
     def title(self):
         return self.play.__doc__.split("\n")[0]
 
 
-def fault(heard, muted=(), silent=(), may=()):
+def fault(heard, muted=(), silent=(), may=(), why_not=lambda _: None):
     def add(play):
-        EVERY_FAULT.append(Fault(play.__name__.replace("_", "-"), play, heard, muted, silent, may))
+        EVERY_FAULT.append(Fault(play.__name__.replace("_", "-"), play, heard, muted, silent, may, why_not))
         return play
     return add
 
@@ -67,6 +69,7 @@ def quota(stage):
     """A VM is stopped by its own CPU quota, and no neighbour is blamed."""
     stage.say("web has 1 vCPU that works all the time.")
     stage.start_guest("web", vcpus=1)
+    stage.outweigh_others()
     stage.say("It is allowed a fifth of a CPU.")
     stage.virsh("schedinfo", "web", "--live", "--set", "vcpu_quota=20000")
     yield
@@ -120,13 +123,15 @@ def overcommit(stage):
         stage.virsh("destroy", name)
 
 
-@fault(heard=[alert("VcpuIoLatencySurge", "warning", domain="db", device="sda")])
+@fault(heard=[alert("VcpuIoLatencySurge", "warning", domain="db", device="sda")],
+       may=["VcpuContextSwitchStorm"])  # Its own I/O thread takes its CPU.
 def throttled_disk(stage):
     """A disk answers far more slowly than it used to."""
     # QEMUs are asked for their disks every 10 s.
     stage.set_pace(stage_pace(window="25s"))
     stage.say("db reads and writes its disk without a pause.")
     stage.run_guest(guests.BareGuest("db", stage.lab.work, busy=True))
+    stage.outweigh_others()
     wait_for(lambda: stage.lab.prometheus.query(
         'instance_domain_device:vcpu_domain_block_request_seconds:mean_rate1h_offset1h{domain="db"}'), 120,
         "the disk to have a past")
@@ -160,6 +165,25 @@ def unsound_host(stage):
     stage.say("It is cleaned, gets a new CPU and a new kernel, and boots.")
     host.end_throttling()
     host.restart(spectre_v2="Mitigation: Retpolines")
+
+
+@fault(heard=[alert("VcpuNumaMisplaced", "warning", instance="kvm3:9752", domain=two_nodes.FAR_VM),
+              alert("VcpuMemorySwapping", "critical", instance="kvm3:9752")],
+       why_not=lambda stage: two_nodes.why_not_here(stage.lab.program))
+def two_nodes_host(stage):
+    """On a host with two NUMA nodes a VM works far from its memory, and another's is swapped (an emulated machine's own exporter)."""
+    host = two_nodes.TwoNodes(stage.lab.program)
+    stage.cleanups.append(host.close)
+    stage.domains |= {two_nodes.FAR_VM, two_nodes.SWAPPED_VM}
+    # A page takes that machine some seconds.
+    stage.set_pace(stage_pace(window="15s"))
+    host.start()
+    wait_for(host.tells, 150, "the machine's first page")
+    stage.say("kvm3's VM far computes on node 1, its memory is on node 0; mem-tight has less memory than it uses.")
+    stage.watch("kvm3:9752", host.address)
+    yield
+    wait_for(lambda: host.tells() and host.cured.is_set(), 200, "the cure")
+    stage.say("far is moved to node 0, mem-tight gets the memory that it uses.")
 
 
 @fault(heard=[alert("VcpuLibvirtStale", "warning")],

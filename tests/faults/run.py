@@ -9,7 +9,7 @@ import traceback
 
 import stage as theatre
 from faults import EVERY_FAULT
-from stage import seconds_since, told, wait_for
+from stage import told, wait_for
 
 ARRIVAL_SECONDS = 90
 CURE_SECONDS = 90
@@ -44,7 +44,7 @@ def check_text(received):
 
 def tell(stage, expected, status, began):
     received = stage.heard(status, expected)
-    stage.say(f"{status} after {seconds_since(began)}: {told(received['labels'])}")
+    stage.say(f"{status} after {max(received['came'] - began, 0):.0f} s: {told(received['labels'])}")
     if status == "firing":
         stage.say(f"  {received['annotations']['description']}")
 
@@ -76,12 +76,13 @@ def check(stage, fault, keep):
     play = fault.play(stage)
     try:
         next(play)
-        await_alerts(stage, fault, time.monotonic())
+        await_alerts(stage, fault, stage.said)
         if keep:
             wait_for_interrupt(stage)
         stage.begin_cure()
+        began = time.monotonic()
         next(play, None)
-        await_cure(stage, fault, time.monotonic())
+        await_cure(stage, fault, began)
     finally:
         play.close()
         stage.clear()
@@ -109,6 +110,9 @@ def run(stage, faults, options):
     for fault in faults:
         print(f"\n{fault.name}: {fault.title}" if options.story else f"# {fault.title}", flush=True)
         problem = None
+        if reason := fault.why_not(stage):
+            print(f"    Not here: {reason}" if options.story else f"skip faults: {fault.name}: {reason}", flush=True)
+            continue
         try:
             check(stage, fault, options.keep and fault is faults[-1])
         except Exception as error:

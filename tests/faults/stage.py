@@ -51,10 +51,15 @@ class Stage:
         self.proc = ProcView()
         self.lab = laboratory.Lab(exporter, PACE, self.proc)
         self.lab.closers.insert(0, self.proc.close)
-        self.say = say
+        self.print = say
+        self.said = None  # when something was last told
         self.first = self.cured = 0  # of what the webhook has received for this fault, and since its cure
         self.cleanups = []
         self.domains = set()
+
+    def say(self, line):
+        self.said = time.monotonic()
+        self.print(line)
 
     def start(self):
         self.say("Starts libvirtd, the exporter, Prometheus, Alertmanager and a receiver, all private and on loopback.")
@@ -88,7 +93,7 @@ class Stage:
 
     def outweigh_others(self):
         """From now on what else runs on this machine makes room for VMs, and is not to blame. Not where they are beside the group
-        that we are in, and not on all CPUs: then they would outweigh those who watch, too."""
+        that we are in, and not where they work on all CPUs: then they would outweigh those who watch, too."""
         groups = pathlib.Path("/proc/self/cgroup").read_text(encoding="utf-8")
         if not re.search(r"(?m)^\d+:(?:\S*\bcpu\b\S*)?:/$", groups):
             return
@@ -193,7 +198,3 @@ class Stage:
 
     def is_calm(self):
         return all(labels["alertname"] in OF_THE_HOST for labels in self.firing())
-
-
-def seconds_since(moment):
-    return f"{time.monotonic() - moment:.0f} s"

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -60,13 +61,14 @@ class Webhook:
     """Receives what Alertmanager sends: /page for what wakes somebody, /ticket for what does not."""
 
     def __init__(self):
-        self.received = []  # (path, alert)
+        self.received = []  # (path, alert), and with the alert when it came, by our clock
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.extend((self.path, alert) for alert in json.loads(body)["alerts"])
+                now = time.monotonic()
+                receiver.received.extend((self.path, {**alert, "came": now}) for alert in json.loads(body)["alerts"])
                 self.send_response(200)
                 self.end_headers()
 
