@@ -4,7 +4,6 @@ import argparse
 import os
 import signal
 import sys
-import time
 import traceback
 
 import stage as theatre
@@ -80,9 +79,8 @@ def check(stage, fault, keep):
         if keep:
             wait_for_interrupt(stage)
         stage.begin_cure()
-        began = time.monotonic()
         next(play, None)
-        await_cure(stage, fault, began)
+        await_cure(stage, fault, stage.said)
     finally:
         play.close()
         stage.clear()
