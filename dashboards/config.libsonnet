@@ -74,9 +74,15 @@
         },
       },
 
-      // Share of time that the host's CPUs were busy, and vCPUs per core.
+      // Share of time that the host's CPUs were busy, and vCPUs per core. VcpuStealHigh, which it mutes, begins no sooner, as the
+      // share takes `rateWindow` to get there; and it ends no later: that long, and a little, after the VMs have gone.
       VcpuHostSaturated: {
-        critical: { above: 0.95, density: config.alerts.VcpuThreadDensityHigh.warning.above, 'for': '10m' },
+        critical: {
+          above: 0.95,
+          density: config.alerts.VcpuThreadDensityHigh.warning.above,
+          memory: '10m',
+          'for': '5m',
+        },
       },
       // vCPU threads per physical core.
       VcpuThreadDensityHigh: {

@@ -2,8 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian packages listed in the files given, those that are missing
-# only: neither there nor provided by another that is. usage: install_packages.sh FILE...
+# only: neither there nor provided by another that is. With --check it says what
+# is missing and installs nothing. usage: install_packages.sh [--check] FILE...
 set -euo pipefail
+
+check=no
+if [ "${1:-}" = --check ]; then
+  check=yes
+  shift
+fi
 
 provided=$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' |
   sed -n 's/^installed //p' | tr ',' '\n' | awk '{ print $1 }')
@@ -15,7 +22,7 @@ for package in $(cat "$@" | sed 's/#.*//'); do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-if [ "$(id -u)" != 0 ]; then
+if [ "$(id -u)" != 0 ] || [ $check = yes ]; then
   echo "These packages are missing: ${missing[*]}" >&2
   echo "Install them with: sudo apt-get install ${missing[*]}" >&2
   exit 1

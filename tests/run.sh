@@ -106,6 +106,7 @@ if [ "$what" = all ]; then
     -DVCPU_LIBVIRT=OFF -DVCPU_BPF=OFF -DVCPU_PFM=OFF -DVCPU_TESTS=OFF
   script bare tests/bare_test.sh build/bare/vcpu_exporter
   script live tests/live/test.sh build/tests/vcpu_exporter
+  script faults tests/faults/test.sh build/tests/vcpu_exporter
   script lab tests/lab/test.sh build/tests/vcpu_exporter
   script quickstart tests/quickstart_test.sh
 fi

@@ -13,12 +13,34 @@ local lib = import '../lib/rule.libsonnet';
 
   local hostDensity = select('vcpu_host_thread_density_ratio'),
 
+  // It mutes the steal of its VMs, whose means go down slowly: it goes on for as long as those remember.
   local saturated =
     local limit = limits.VcpuHostSaturated.critical;
     rule.alert(
       'VcpuHostSaturated',
       'critical',
-      '%s > %g\nand\n%s > %g\n' % [recorded.hostBusy, limit.above, hostDensity, limit.density],
+      |||
+        (
+          %(busy)s > %(above)g
+          and
+          %(density)s > %(limit)g
+        )
+        or
+        (
+          max_over_time(%(busy)s[%(memory)s]) > %(above)g
+          and
+          max_over_time(%(density)s[%(memory)s]) > %(limit)g
+          and ignoring (alertname, alertstate, severity)
+          %(firing)s
+        )
+      ||| % {
+        busy: recorded.hostBusy,
+        above: limit.above,
+        density: hostDensity,
+        limit: limit.density,
+        memory: limit.memory,
+        firing: select('ALERTS', 'alertname="VcpuHostSaturated", alertstate="firing"'),
+      },
       'A host has more vCPUs than it can serve, and they all work.',
       ('The CPUs of {{ $labels.instance }} are busy {{ $value | humanizePercentage }} of the time, above %s, and it carries ' +
        'more than %g vCPUs per physical core.') % [percent(limit.above), limit.density]

@@ -16,6 +16,7 @@ import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("VCPU_LAB_CACHE") or HERE.parents[1] / "build" / "lab")
 TOOLS = ["apt-cache", "apt-get", "busybox", "dpkg", "ldd", "qemu-system-x86_64", "setpriv", "strip"]
 # What an inner guest's QEMU needs; Debian's looks for it in these places.
 FIRMWARE = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin", "/usr/share/qemu/linuxboot_dma.bin"]

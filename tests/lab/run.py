@@ -9,7 +9,6 @@ A test module test_*.py has, besides its LabTests:
   prepare   a function of (initrd, exporter, work) that adds what else is to be there (optional)
   SECONDS   that its steps take on top of what a machine lives (optional)
 """
-import os
 import pathlib
 import signal
 import sys
@@ -22,7 +21,6 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from suites import tests_of  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-CACHE = pathlib.Path(os.environ.get("VCPU_LAB_CACHE") or HERE.parents[1] / "build" / "lab")
 
 
 def name_of(test):
@@ -79,7 +77,7 @@ def main(exporter, *words):
         work = pathlib.Path(directory)
         try:
             lab_guest.check_tools()
-            kernel = lab_guest.debian_kernel(CACHE)
+            kernel = lab_guest.debian_kernel(lab_guest.CACHE)
         except lab_guest.NotHere as reason:
             for test in tests:
                 print(f"skip {name_of(test)}: {' '.join(str(reason).split())}")

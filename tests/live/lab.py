@@ -34,8 +34,10 @@ def why_not_here():
 
 
 class Lab:
-    def __init__(self, program):
+    def __init__(self, program, pace=monitoring.AT_ONCE, proc=None):
+        self.pace = pace
         self.program = os.path.abspath(program)
+        self.exporter_command = proc.command(self.program) if proc else [self.program]
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="vcpu-live-"))
         self.closers = [lambda: shutil.rmtree(self.work)]
         self.kernel = guests.kernel()
@@ -44,6 +46,7 @@ class Lab:
         self.cpus = sorted(os.sched_getaffinity(0))[:2]
         self.libvirt = None
         self.prometheus = None
+        self.alertmanager = None
         self.webhook = None
         self.exporter = None
         self.exporters = 0
@@ -54,9 +57,9 @@ class Lab:
 
         self.webhook = monitoring.Webhook()
         self.closers.append(self.webhook.close)
-        alertmanager = monitoring.Alertmanager(self.work, self.webhook.url)
-        self.closers.append(alertmanager.daemon.stop)
-        self.prometheus = monitoring.Prometheus(self.work, self.address, alertmanager.start())
+        self.alertmanager = monitoring.Alertmanager(self.work, self.webhook.url, self.pace)
+        self.closers.append(self.alertmanager.daemon.stop)
+        self.prometheus = monitoring.Prometheus(self.work, self.address, self.alertmanager.start(), self.pace)
         self.closers.append(self.prometheus.daemon.stop)
         self.prometheus.start()
 
@@ -69,13 +72,14 @@ class Lab:
         self.closers.append(lambda: self.exporter.stop())
         self.restart_exporter()
 
-    def restart_exporter(self, *flags):
+    def restart_exporter(self, *flags, address="127.0.0.1:0"):
         """One that knows nothing yet, with a log of its own, in place of the one before."""
         if self.exporter:
             self.exporter.stop()
         self.exporters += 1
         # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
-        self.exporter = Daemon("exporter", ["nice", "-n", "-10", self.program, "--web.listen-address=127.0.0.1:0", *flags],
+        self.exporter = Daemon("exporter", ["nice", "-n", "-10", *self.exporter_command,
+                                            f"--web.listen-address={address}", *flags],
                                self.work / f"exporter-{self.exporters}.log")
         self.exporter.start()
         self.address = self.exporter.listening_address()
@@ -92,11 +96,11 @@ class Lab:
     def guest(self, name, **properties):
         return guests.Guest(name, self.work, self.kernel, self.initrd, **properties)
 
-    def create(self, *new_guests):
+    def create(self, *new_guests, cpus=None):
         for guest in new_guests:
             guest.serial_log.unlink(missing_ok=True)
             xml = self.work / f"{guest.uuid}.xml"
-            xml.write_text(guest.xml(",".join(map(str, self.cpus))), encoding="utf-8")
+            xml.write_text(guest.xml(",".join(map(str, cpus or self.cpus))), encoding="utf-8")
             self.libvirt.virsh("create", str(xml))
         for guest in new_guests:
             wait_for(guest.is_ready, 120, f"{guest.name} to boot")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands behind the exporter: Prometheus with the shipped rules, Alertmanager, a webhook receiver."""
+import collections
 import http.server
 import json
 import pathlib
 import re
 import shutil
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,34 +22,53 @@ def get_json(address, path, **parameters):
         return json.load(answer)
 
 
-def hasten(text):
+# How long what is shipped lasts here, each a function of the shipped duration: `wait` is an alert's `for`, `interval` that of
+# scrapes, evaluations and notifications, `window` a range as in [5m], `offset` how far back is looked.
+Pace = collections.namedtuple("Pace", "wait interval window offset")
+AT_ONCE = Pace(wait=lambda _: "3s", interval=lambda _: "1s", window=lambda _: "10s", offset=lambda shipped: shipped)
+
+
+def in_proportion(times, least=1, most=20):
+    """So many times faster, but within so many seconds."""
+    def shortened(shipped):
+        seconds = int(shipped[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[shipped[-1]]
+        return f"{min(max(seconds / times, least), most) * 1000:.0f}ms"
+    return Pace(shortened, shortened, shortened, shortened)
+
+
+def hasten(text, pace=AT_ONCE):
     """The shipped Prometheus files with every wait made short: nobody waits 10 minutes for a test.
 
-    Three things change and nothing else: `for: 10m` -> 3s, an interval (scrape_interval, evaluation_interval, interval)
-    -> 1s, and a range `[5m]` -> [10s]. Expressions, thresholds, labels and annotations stay as shipped.
+    Four things change and nothing else: `for: 10m`, an interval (scrape_interval, evaluation_interval, interval), a range
+    `[5m]` and `offset 1h`. Expressions, thresholds, labels and annotations stay as shipped.
     """
-    text = re.sub(r"(?m)^(\s*(?:- )?for:\s*).*$", r"\g<1>3s", text)
-    text = re.sub(r"(?m)^(\s*(?:- )?\w*interval:\s*).*$", r"\g<1>1s", text)
-    return re.sub(r"\[\d+[smhd]\]", "[10s]", text)
+    text = re.sub(r"(?m)^(\s*(?:- )?for:\s*)(\S+)$", lambda found: found[1] + pace.wait(found[2].strip('"')), text)
+    text = hasten_intervals(text, r"\w*interval", pace)
+    text = re.sub(r"\[(\d+[smhd])\]", lambda found: f"[{pace.window(found[1])}]", text)
+    return re.sub(r"\boffset (\d+[smhd])\b", lambda found: f"offset {pace.offset(found[1])}", text)
 
 
-def redirect(text, webhook_url):
-    """The shipped Alertmanager file, its routes and inhibitions, but sent to our webhook and at once."""
-    text = text.replace("http://localhost:9099", webhook_url)
-    return re.sub(r"(?m)^(\s*(?:- )?group_(?:wait|interval):\s*).*$", r"\g<1>1s", text)
+def hasten_intervals(text, names, pace):
+    return re.sub(rf"(?m)^(\s*(?:- )?{names}:\s*)(\S+)$", lambda found: found[1] + pace.interval(found[2].strip('"')), text)
+
+
+def redirect(text, webhook_url, pace=AT_ONCE):
+    """The shipped Alertmanager file, its routes and inhibitions, but sent to our webhook and soon."""
+    return hasten_intervals(text.replace("http://localhost:9099", webhook_url), "group_(?:wait|interval)", pace)
 
 
 class Webhook:
     """Receives what Alertmanager sends: /page for what wakes somebody, /ticket for what does not."""
 
     def __init__(self):
-        self.received = []  # (path, alert)
+        self.received = []  # (path, alert), and with the alert when it came, by our clock
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.extend((self.path, alert) for alert in json.loads(body)["alerts"])
+                now = time.monotonic()
+                receiver.received.extend((self.path, {**alert, "came": now}) for alert in json.loads(body)["alerts"])
                 self.send_response(200)
                 self.end_headers()
 
@@ -69,31 +90,58 @@ class Webhook:
 
 
 class Alertmanager:
-    def __init__(self, work, webhook_url):
+    def __init__(self, work, webhook_url, pace=AT_ONCE):
         config = work / "alertmanager.yml"
         shipped = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
-        config.write_text(redirect(shipped, webhook_url), encoding="utf-8")
+        config.write_text(redirect(shipped, webhook_url, pace), encoding="utf-8")
+        self.address = None
         self.daemon = Daemon("alertmanager", [
             shutil.which("prometheus-alertmanager"), f"--config.file={config}", f"--storage.path={work}/alertmanager",
             "--web.listen-address=127.0.0.1:0", "--cluster.listen-address="], work / "alertmanager.log")
 
     def start(self):
         self.daemon.start()
-        return self.daemon.listening_address()
+        self.address = self.daemon.listening_address()
+        return self.address
+
+    def muted(self):
+        """The labels of all alerts that others inhibit."""
+        return [alert["labels"] for alert in get_json(self.address, "/api/v2/alerts", silenced="false")
+                if alert["status"]["inhibitedBy"]]
 
 
 class Prometheus:
-    def __init__(self, work, exporter_address, alertmanager_address):
-        config = work / "prometheus"
-        config.mkdir()
-        for shipped in (DEPLOY / "prometheus").glob("*.yml"):
-            text = hasten(shipped.read_text(encoding="utf-8"))
-            text = text.replace("localhost:9752", exporter_address).replace("localhost:9093", alertmanager_address)
-            (config / shipped.name).write_text(text, encoding="utf-8")
+    def __init__(self, work, exporter_address, alertmanager_address, pace=AT_ONCE):
+        self.config = work / "prometheus"
+        self.targets = self.config / "targets"
+        self.targets.mkdir(parents=True)
+        self.addresses = {"localhost:9752": exporter_address, "localhost:9093": alertmanager_address}
+        self._write_config(pace)
         self.address = None
         self.daemon = Daemon("prometheus", [
-            shutil.which("prometheus"), f"--config.file={config}/prometheus.yml", f"--storage.tsdb.path={config}/data",
-            "--web.listen-address=127.0.0.1:0"], work / "prometheus.log")
+            shutil.which("prometheus"), f"--config.file={self.config}/prometheus.yml",
+            f"--storage.tsdb.path={self.config}/data", "--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"],
+            work / "prometheus.log")
+
+    def _write_config(self, pace):
+        for shipped in (DEPLOY / "prometheus").glob("*.yml"):
+            text = hasten(shipped.read_text(encoding="utf-8"), pace)
+            for address, ours in self.addresses.items():
+                text = text.replace(address, ours)
+            (self.config / shipped.name).write_text(text, encoding="utf-8")
+
+    def set_pace(self, pace):
+        self._write_config(pace)
+        urllib.request.urlopen(urllib.request.Request(f"http://{self.address}/-/reload", method="POST"), timeout=10).close()
+
+    def watch_also(self, instance, address):
+        """One more exporter, found by the shipped file_sd."""
+        new = self.targets / f"{instance}.new"
+        new.write_text(json.dumps([{"targets": [address], "labels": {"instance": instance}}]), encoding="utf-8")
+        new.rename(self.targets / f"{instance}.yml")
+
+    def forget(self, instance):
+        (self.targets / f"{instance}.yml").unlink(missing_ok=True)
 
     def start(self):
         self.daemon.start()

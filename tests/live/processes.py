@@ -33,12 +33,15 @@ class Daemon:
         assert self.process.poll() is None, f"{self.name} has ended: {self.log()[-2000:]}"
         self.process.send_signal(number)
 
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
     def kill(self):
         self.signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
-        if self.process is None or self.process.poll() is not None:
+        if not self.is_alive():
             return
         self.process.terminate()
         self.process.send_signal(signal.SIGCONT)

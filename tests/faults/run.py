@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes faults and looks at what arrives. Start by test.sh, or by deploy/demo.sh, which has --story."""
+import argparse
+import os
+import signal
+import sys
+import traceback
+
+import stage as theatre
+from faults import EVERY_FAULT
+from stage import told, wait_for
+
+ARRIVAL_SECONDS = 90
+CURE_SECONDS = 90
+
+
+def missing(expected, is_there):
+    return [one for one in expected if not is_there(one)]
+
+
+def await_all(expected, is_there, seconds, what):
+    try:
+        wait_for(lambda: not missing(expected, is_there), seconds, what)
+    except AssertionError:
+        raise AssertionError(f"{what}: none of {', '.join(map(told, missing(expected, is_there)))} within {seconds} s") from None
+
+
+def expect_no_others(stage, fault):
+    """Nothing has arrived that was not asked for."""
+    others = {told(one["labels"]) for one in stage.received("firing")
+              if one["labels"]["alertname"] not in {*fault.may, *theatre.OF_THE_HOST}
+              and not any(theatre.is_like(expected, one["labels"]) for expected in fault.heard)}
+    assert not others, f"arrived as well: {', '.join(sorted(others))}"
+
+
+def check_text(received):
+    """A person who reads it knows who suffers, by whom, and where to read on."""
+    labels, annotations = received["labels"], received["annotations"]
+    for name in ("instance", "domain", "culprit"):
+        assert labels.get(name, "") in annotations["description"], f"{told(labels)} does not say {name}: {annotations}"
+    assert annotations["runbook_url"].endswith(f"/{labels['alertname']}.md"), annotations
+
+
+def tell(stage, expected, status, began):
+    received = stage.heard(status, expected)
+    stage.say(f"{status} after {max(received['came'] - began, 0):.0f} s: {told(received['labels'])}")
+    if status == "firing":
+        stage.say(f"  {received['annotations']['description']}")
+
+
+def await_alerts(stage, fault, began):
+    await_all(fault.heard, lambda one: stage.heard("firing", one), ARRIVAL_SECONDS, "arrive")
+    await_all([*fault.muted, *fault.silent], stage.fires, ARRIVAL_SECONDS, "fire in Prometheus")
+    await_all(fault.muted, stage.is_muted, ARRIVAL_SECONDS, "be muted by another alert")
+    for expected in fault.heard:
+        tell(stage, expected, "firing", began)
+        check_text(stage.heard("firing", expected))
+    for expected in fault.muted:
+        stage.say(f"muted: {told(expected)}")
+    for expected in fault.silent:
+        stage.say(f"fires, but is sent to nobody: {told(expected)}")
+    expect_no_others(stage, fault)
+
+
+def await_cure(stage, fault, began):
+    await_all(fault.heard, lambda one: stage.heard("resolved", one), CURE_SECONDS, "be resolved")
+    for expected in fault.heard:
+        tell(stage, expected, "resolved", began)
+
+
+def check(stage, fault, keep):
+    """Makes the fault, looks, cures it, looks again."""
+    wait_for(stage.is_calm, CURE_SECONDS, "the host to be calm")
+    stage.begin()
+    play = fault.play(stage)
+    try:
+        next(play)
+        await_alerts(stage, fault, stage.said)
+        if keep:
+            wait_for_interrupt(stage)
+        stage.begin_cure()
+        next(play, None)
+        await_cure(stage, fault, stage.said)
+    finally:
+        play.close()
+        stage.clear()
+    wait_for(lambda: not stage.unresolved(), CURE_SECONDS, "everything to be resolved")
+    expect_no_others(stage, fault)
+
+
+def wait_for_interrupt(stage):
+    stage.say("")
+    stage.say("All this runs on until Ctrl-C. The libvirtd and its VMs are in a mount namespace of their own:")
+    stage.say(f"$ nsenter --mount --target {os.getpid()} virsh list")
+    while True:
+        signal.pause()
+
+
+def report(fault, problem, story):
+    if story:
+        print(f"    NOT as expected: {problem}" if problem else "    As expected.", flush=True)
+    else:
+        print(f"not ok faults: {fault.name}: {problem}" if problem else f"ok faults: {fault.name}", flush=True)
+
+
+def run(stage, faults, options):
+    failed = False
+    for fault in faults:
+        print(f"\n{fault.name}: {fault.title}" if options.story else f"# {fault.title}", flush=True)
+        problem = None
+        if reason := fault.why_not(stage):
+            print(f"    Not here: {reason}" if options.story else f"skip faults: {fault.name}: {reason}", flush=True)
+            continue
+        try:
+            check(stage, fault, options.keep and fault is faults[-1])
+        except Exception as error:
+            problem = " ".join(str(error).split()) or type(error).__name__
+            traceback.print_exception(error)
+        report(fault, problem, options.story)
+        failed |= problem is not None
+    return failed
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def arguments():
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("exporter")
+    parser.add_argument("words", nargs="*")
+    for flag in ("--story", "--keep", "--list"):
+        parser.add_argument(flag, action="store_true")
+    return parser.parse_args()
+
+
+def chosen(words):
+    return [fault for fault in EVERY_FAULT if not words or any(word in fault.name for word in words)]
+
+
+def play_all(faults, options):
+    stage = theatre.Stage(options.exporter, lambda line: print(f"    {line}" if options.story else f"# {line}", flush=True))
+    try:
+        stage.start()
+        for name, address in stage.addresses().items():
+            stage.say(f"{name:12} http://{address}/")
+        return run(stage, faults, options)
+    finally:
+        # Nothing stays behind, however often somebody presses Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        stage.close()
+
+
+def main():
+    options = arguments()
+    faults = chosen(options.words)
+    if not faults:
+        print(f"No fault has one of these words in its name: {' '.join(options.words)}", file=sys.stderr)
+        return 1
+    if options.list:
+        print("".join(f"{fault.name:18} {fault.title}\n" for fault in faults), end="")
+        return 0
+    if reason := theatre.laboratory.why_not_here():
+        for fault in faults:
+            print(f"skip faults: {fault.name}: {reason}")
+        return int(options.story)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        return int(play_all(faults, options))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
