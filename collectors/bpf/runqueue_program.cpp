@@ -66,7 +66,7 @@ struct RunqueueProgram::State {
   bool expected = false;
   std::vector<char> buffer = {};
 
-  void want(bool accounts) {
+  void want(bool accounts) const {
     skeleton->bss->accounts_wanted = accounts ? 1 : 0;
   }
   bool was_brought() const {

@@ -7,6 +7,7 @@ works on it; compare within one run.
 """
 import argparse
 import collections
+import contextlib
 import http.client
 import math
 import pathlib
@@ -37,7 +38,8 @@ def cpu_seconds(pid):
     """Of all threads of a process, exactly."""
     run_ns = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        run_ns += int((task / "schedstat").read_text().split()[0])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+            run_ns += int((task / "schedstat").read_text().split()[0])
     return run_ns / 1e9
 
 
