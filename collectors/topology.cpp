@@ -117,4 +117,23 @@ Result<Topology> read_topology(const Roots& roots) {
   return topology;
 }
 
+Result<std::shared_ptr<const Topology>> TopologyReader::read() {
+  std::string online;
+  for (const char* const what : {"cpu", "node"}) {
+    const auto text =
+        read_file(roots_.sys + "/devices/system/" + what + "/online");
+    online += text ? *text : "none";
+  }
+  if (calls_left_ > 0 && online == online_) {
+    --calls_left_;
+    return known_;
+  }
+  auto topology = read_topology(roots_);
+  if (!topology) return topology.error();
+  known_ = std::make_shared<const Topology>(*std::move(topology));
+  online_ = std::move(online);
+  calls_left_ = kCallsKept;
+  return known_;
+}
+
 }  // namespace vcpu

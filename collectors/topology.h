@@ -36,4 +36,22 @@ struct Topology {
 
 Result<Topology> read_topology(const Roots& roots);
 
+// The same from scrape to scrape, where it costs a file for each CPU. All of it
+// changes only when a CPU or node goes online or offline, so it is kept while
+// those that are online stay the same; for so many calls at most, as one may
+// have come in the midst of a change.
+class TopologyReader {
+ public:
+  static constexpr unsigned kCallsKept = 64;
+
+  explicit TopologyReader(const Roots& roots) : roots_(roots) {}
+  Result<std::shared_ptr<const Topology>> read();
+
+ private:
+  Roots roots_;
+  std::string online_;  // As the kernel prints them.
+  std::shared_ptr<const Topology> known_;
+  unsigned calls_left_ = 0;
+};
+
 }  // namespace vcpu

@@ -69,13 +69,14 @@ Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
       command_lines_(std::move(command_lines)),
       libvirt_(std::move(libvirt)),
       patience_(patience),
+      topology_(roots_),
       cgroups_(std::make_shared<VmCgroups>(roots_)) {}
 
 Result<Snapshot> Inventory::take(Families& said) {
-  auto topology = read_topology(roots_);
+  const auto topology = topology_.read();
   if (!topology) return topology.error();
   Snapshot snapshot;
-  snapshot.host = std::make_shared<const Topology>(*std::move(topology));
+  snapshot.host = *topology;
   snapshot.libvirt = libvirt_();
 
   tasks_->begin(snapshot.host);

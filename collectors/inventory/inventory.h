@@ -97,6 +97,7 @@ class Inventory {
   CommandLines command_lines_;
   LibvirtSource libvirt_;
   std::chrono::milliseconds patience_;
+  TopologyReader topology_;
 
   std::shared_ptr<VmCgroups> cgroups_;  // Each snapshot's.
   DomainNames names_;

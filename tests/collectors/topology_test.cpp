@@ -119,6 +119,42 @@ TEST(TopologyOfAMachine, CountsTheCoresOfTwoPackagesWithAndWithoutSmt) {
   EXPECT_EQ(host.cores_of_node(1), 16);
 }
 
+TEST(TopologyReader, ReadsAnewWhenCpusGoOfflineAndNotBefore) {
+  ProcTree tree;
+  build_xeon(tree);
+  TopologyReader reader(tree.roots());
+  const auto first = reader.read();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(*reader.read(), *first);
+  switch_smt_off(tree);
+  const auto after = reader.read();
+  ASSERT_TRUE(after);
+  EXPECT_NE(*after, *first);
+  EXPECT_THAT((*after)->online, SizeIs(32));
+  EXPECT_EQ(*reader.read(), *after);
+}
+
+// Read in the midst of a change, which no list of what is online tells.
+TEST(TopologyReader, ReadsAnewBeforeLong) {
+  ProcTree tree;
+  tree.cpus("0-7");
+  TopologyReader reader(tree.roots());
+  EXPECT_EQ((*reader.read())->cores(), 8);
+  tree.core({0, 1});
+  unsigned calls = 1;
+  while ((*reader.read())->cores() == 8) ++calls;
+  EXPECT_EQ(calls, TopologyReader::kCallsKept + 1);
+}
+
+TEST(TopologyReader, SaysWhatCannotBeReadAndReadsItLater) {
+  ProcTree tree;
+  tree.cpus("zero");
+  TopologyReader reader(tree.roots());
+  EXPECT_FALSE(reader.read());
+  tree.cpus("0-3");
+  EXPECT_EQ((*reader.read())->cores(), 4);
+}
+
 TEST(TopologyOfAMachine, CountsTheCoresOfFourNodesPerPackage) {
   ProcTree tree;
   build_epyc(tree);
