@@ -44,7 +44,7 @@ class TopologyReader {
  public:
   static constexpr unsigned kCallsKept = 64;
 
-  explicit TopologyReader(const Roots& roots) : roots_(roots) {}
+  explicit TopologyReader(Roots roots) : roots_(std::move(roots)) {}
   Result<std::shared_ptr<const Topology>> read();
 
  private:
