@@ -39,6 +39,16 @@ security() {
   tail -n 1 "$work/security"
 }
 
+# Of the memory that the README's scrape of 10,000 vCPUs takes, in MiB.
+memory() {
+  said=$(sed -n 's/^The exporter has \([0-9]*\) MiB then\..*/\1/p' "$root/README.md")
+  given=$(sed -n 's/^MemoryMax=\([0-9]*\)M$/\1/p' "$unit")
+  [ "${given:-0}" -ge $((${said:-1000000} * 4)) ] ||
+    echo "MemoryMax=${given:-?}M is less than 4 times the README's ${said:-?} MiB"
+  [ "${given:-0}" -le $((${said:-0} * 10)) ] ||
+    echo "MemoryMax=${given:-?}M is no bound for the README's ${said:-?} MiB"
+}
+
 # One line `name`, set as the program needs it.
 setting() {
   grep -q "^$1\$" "$unit" || echo "no line $1"
@@ -58,8 +68,14 @@ result unit_capabilities_of_the_start_and_no_other \
   setting PrivateUsers=no)"
 result unit_address_families \
   "$(setting 'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6')"
+result unit_memory_is_bounded_well_above_what_it_takes "$(memory)"
+# A child that is killed for its memory does not end the service, and neither
+# takes a VM with it.
+result unit_is_killed_rather_than_a_vm \
+  "$(setting 'OOMScoreAdjust=[1-9][0-9]*'
+  setting OOMPolicy=continue)"
 result unit_sees_all_processes \
-  "$(grep -E '^(ProtectProc|ProcSubset|PrivateNetwork)=' "$unit")"
+  "$(grep -E '^(ProtectProc|ProcSubset|PrivateNetwork|RootDirectory)=' "$unit")"
 
 if command -v systemd-analyze >/dev/null; then
   result unit_verify "$(verify)"
