@@ -2,13 +2,16 @@
 """What the systemd unit leaves the exporter: as its user, with its capabilities, in its view of /proc and /sys.
 
 No systemd runs here. setpriv and a mount namespace stand for it, and instead of being filtered the system calls are
-compared with the unit's SystemCallFilter=.
+compared with what the unit's SystemCallFilter= and the like allow.
 """
 import base64
+import contextlib
+import http.client
 import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import unittest
@@ -17,7 +20,9 @@ import pki
 import program
 from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
 
-UNIT = program.SOURCE / "deploy" / "systemd" / "vcpu_exporter.service"
+UNITS = program.SOURCE / "deploy" / "systemd"
+UNIT = UNITS / "vcpu_exporter.service"
+PROXY = UNITS / "vcpu_exporter-proxy.service"
 CAPABILITIES = ["bpf", "perfmon"]
 
 # ProtectKernelTunables=yes: /sys is read-only, and these two files are nobody's.
@@ -29,9 +34,9 @@ exec "$@"
 """
 
 
-def settings(name):
+def settings(name, unit=UNIT):
     """The unit's lines of this name, each as its words."""
-    return [line.split("=", 1)[1].split() for line in UNIT.read_text().splitlines() if line.startswith(name + "=")]
+    return [line.split("=", 1)[1].split() for line in unit.read_text().splitlines() if line.startswith(name + "=")]
 
 
 def system_calls(name):
@@ -43,9 +48,9 @@ def system_calls(name):
     return set().union(*(system_calls(line) for line in lines if line and not line.startswith("#")))
 
 
-def allowed_system_calls():
+def allowed_system_calls(unit):
     allowed = set()
-    for words in settings("SystemCallFilter"):
+    for words in settings("SystemCallFilter", unit):
         if words[0].startswith("~"):
             allowed -= set().union(*map(system_calls, [words[0][1:], *words[1:]]))
         else:
@@ -53,7 +58,47 @@ def allowed_system_calls():
     return allowed
 
 
-class Unit(unittest.TestCase):
+# What the unit's other directives forbid, in a trace by strace.
+FORBIDDEN = {
+    "MemoryDenyWriteExecute=": re.compile(r"PROT_WRITE\|PROT_EXEC|mprotect\([^)]*PROT_EXEC|SHM_EXEC"),
+    "RestrictNamespaces=": re.compile(r"CLONE_NEW|\b(?:unshare|setns)\("),
+    "RestrictRealtime=": re.compile(r"\bsched_set\w+\(.*SCHED_(?:FIFO|RR|DEADLINE)"),
+    "RestrictSUIDSGID=": re.compile(r"S_IS[UG]ID"),
+    "LockPersonality=": re.compile(r"\bpersonality\("),
+}
+
+
+# Who traces is not the parent: the process started is the one that is traced.
+STRACE = ("strace", "-D", "-f", "-q", "-o")
+
+
+class Traced(unittest.TestCase):
+    def need_tools(self):
+        for tool in ("strace", "systemd-analyze"):
+            if not shutil.which(tool):
+                self.skipTest(f"{tool} is not installed")
+
+    def assert_allowed(self, unit, trace, expected):
+        """Nothing of it is what the unit forbids, and it is no trace of nothing: `expected` was done."""
+        made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
+        self.assertLessEqual({*expected, "execve", "mmap", "socket"}, made)
+        self.assertEqual(made - allowed_system_calls(unit), set())
+        families = set(re.findall(r"\bsocket(?:pair)?\((\w+)", trace))
+        self.assertIn("AF_INET", families)
+        self.assertEqual(families - set(*settings("RestrictAddressFamilies", unit)), set())
+        for directive, call in FORBIDDEN.items():
+            self.assertEqual([line for line in trace.splitlines() if call.search(line)], [], directive)
+
+    @staticmethod
+    def trace_of(pid, path):
+        """Until it has ended."""
+        def complete():
+            trace = path.read_text(errors="replace")
+            return re.search(rf"(?m)^{pid} +\+\+\+ ", trace) and trace
+        return wait_for(complete, "the trace to be written")
+
+
+class Unit(Traced):
     def setUp(self):
         if not program.AS_ROOT:
             self.skipTest("not root")
@@ -132,16 +177,13 @@ class Unit(unittest.TestCase):
             self.assert_holds(exporter, 0)
 
     def test_the_unit_allows_every_system_call_that_is_made(self):
-        for tool in ("strace", "systemd-analyze"):
-            if not shutil.which(tool):
-                self.skipTest(f"{tool} is not installed")
+        self.need_tools()
         directory = program.scratch_directory()
         directory.chmod(0o777)
-        # -D: the process started is the exporter itself.
-        strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o", str(directory / "trace")]
         pair = pki.self_signed("server")
         web = program.write_file("tls_server_config: {cert_file: %s, key_file: %s}\n" % (pair.cert, pair.key))
-        with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web, under=[*self.under, *strace],
+        with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web,
+                                         under=[*self.under, *STRACE, str(directory / "trace")],
                                          tls=ssl.create_default_context(cafile=pair.cert)) as exporter:
             pid = exporter.pid
             exporter.page_with(2, "of-unit")
@@ -150,12 +192,49 @@ class Unit(unittest.TestCase):
             os.kill(pid, signal.SIGHUP)
             wait_for(lambda: "Configuration reloaded" in exporter.log(), "the reload")
             self.assertEqual(exporter.page().collectors()["runqueue"], 1)
-        trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")
-        made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
-        self.assertLessEqual({"bpf", "perf_event_open", "capset", "execve"}, made)
-        self.assertEqual(made - allowed_system_calls(), set())
+        self.assert_allowed(UNIT, self.trace_of(pid, directory / "trace"), {"bpf", "perf_event_open", "capset"})
 
-    @staticmethod
-    def complete(path, pid):
-        trace = path.read_text(errors="replace")
-        return re.search(rf"(?m)^{pid} +\+\+\+ exited", trace) and trace
+
+class Proxy(Traced):
+    """As its socket unit starts it: with the socket as descriptor 3."""
+
+    def setUp(self):
+        self.need_tools()
+        [[self.proxyd, address]] = settings("ExecStart", PROXY)
+        self.assertEqual(address, "127.0.0.1:9752")
+        if not os.access(self.proxyd, os.X_OK):
+            self.skipTest(f"{self.proxyd} is not installed")
+        socket_unit = UNITS / "vcpu_exporter-proxy.socket"
+        self.assertEqual(settings("ListenStream", socket_unit), [["[::]:9752"]])
+        self.assertEqual(settings("BindIPv6Only", socket_unit), [["ipv6-only"]])
+        self.listener = self.enterContext(socket.socket(socket.AF_INET6))
+        try:
+            self.listener.bind(("::1", 0))
+        except OSError as error:
+            self.skipTest(f"no IPv6 here: {error}")
+        self.listener.listen()
+
+    @contextlib.contextmanager
+    def proxy_to(self, exporter, trace):
+        run = f"LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\" 3<&{self.listener.fileno()}"
+        process = subprocess.Popen([*STRACE, str(trace), "sh", "-c", run, "sh", self.proxyd, f"127.0.0.1:{exporter.port}"],
+                                   pass_fds=[self.listener.fileno()])
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    def page(self):
+        client = http.client.HTTPConnection("::1", self.listener.getsockname()[1], timeout=20)
+        with contextlib.closing(client):
+            client.request("GET", "/metrics")
+            answer = client.getresponse()
+            self.assertEqual(answer.status, 200)
+            return program.Page(answer.read().decode())
+
+    def test_by_the_proxy_a_page_comes_over_ipv6(self):
+        trace = program.scratch_directory() / "trace"
+        with Exporter() as exporter, self.proxy_to(exporter, trace) as process:
+            self.assertEqual(set(self.page().collectors()), set(exporter.page().collectors()))
+        self.assert_allowed(PROXY, self.trace_of(process.pid, trace), {"accept4", "connect", "splice"})
