@@ -41,14 +41,15 @@ security() { # security UNIT: what it says where that is worse than 2.0.
   tail -n 1 "$work/security"
 }
 
-# Of the memory that the README's scrape of 10,000 vCPUs takes, in MiB.
+# Against the README's scrape of 10,000 vCPUs, in MiB.
 memory() {
-  said=$(sed -n 's/^The exporter has \([0-9]*\) MiB then\..*/\1/p' "$root/README.md")
-  given=$(sed -n 's/^MemoryMax=\([0-9]*\)M$/\1/p' "$unit")
+  said=$(sed -n 's/^its own control group counts \([0-9]*\) MiB .*/\1/p' \
+    "$root/README.md")
+  given=$(sed -n 's/^MemoryMax=//p' "$unit" | numfmt --from=iec --to-unit=1Mi)
   [ "${given:-0}" -ge $((${said:-1000000} * 4)) ] ||
-    echo "MemoryMax=${given:-?}M is less than 4 times the README's ${said:-?} MiB"
-  [ "${given:-0}" -le $((${said:-0} * 10)) ] ||
-    echo "MemoryMax=${given:-?}M is no bound for the README's ${said:-?} MiB"
+    echo "${given:-?} MiB are less than 4 times the README's ${said:-?} MiB"
+  [ "${given:-1000000}" -le $((${said:-0} * 10)) ] ||
+    echo "${given:-?} MiB are no bound for the README's ${said:-?} MiB"
 }
 
 # One line `name`, set as the program needs it.
