@@ -8,7 +8,6 @@ import base64
 import contextlib
 import http.client
 import os
-import re
 import shutil
 import signal
 import socket
@@ -18,11 +17,10 @@ import unittest
 
 import pki
 import program
+import systemd_unit
 from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
+from systemd_unit import PROXY, STRACE, UNIT, UNITS, settings
 
-UNITS = program.SOURCE / "deploy" / "systemd"
-UNIT = UNITS / "vcpu_exporter.service"
-PROXY = UNITS / "vcpu_exporter-proxy.service"
 CAPABILITIES = ["bpf", "perfmon"]
 
 # ProtectKernelTunables=yes: /sys is read-only, and these two files are nobody's.
@@ -34,68 +32,17 @@ exec "$@"
 """
 
 
-def settings(name, unit=UNIT):
-    """The unit's lines of this name, each as its words."""
-    return [line.split("=", 1)[1].split() for line in unit.read_text().splitlines() if line.startswith(name + "=")]
-
-
-def system_calls(name):
-    """A call, or all of a group as systemd knows it."""
-    if not name.startswith("@"):
-        return {name}
-    said = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
-    lines = [line.strip() for line in said.splitlines()[1:]]
-    return set().union(*(system_calls(line) for line in lines if line and not line.startswith("#")))
-
-
-def allowed_system_calls(unit):
-    allowed = set()
-    for words in settings("SystemCallFilter", unit):
-        if words[0].startswith("~"):
-            allowed -= set().union(*map(system_calls, [words[0][1:], *words[1:]]))
-        else:
-            allowed |= set().union(*map(system_calls, words))
-    return allowed
-
-
-# What the unit's other directives forbid, in a trace by strace.
-FORBIDDEN = {
-    "MemoryDenyWriteExecute=": re.compile(r"PROT_WRITE\|PROT_EXEC|mprotect\([^)]*PROT_EXEC|SHM_EXEC"),
-    "RestrictNamespaces=": re.compile(r"CLONE_NEW|\b(?:unshare|setns)\("),
-    "RestrictRealtime=": re.compile(r"\bsched_set\w+\(.*SCHED_(?:FIFO|RR|DEADLINE)"),
-    "RestrictSUIDSGID=": re.compile(r"S_IS[UG]ID"),
-    "LockPersonality=": re.compile(r"\bpersonality\("),
-}
-
-
-# Who traces is not the parent: the process started is the one that is traced.
-STRACE = ("strace", "-D", "-f", "-q", "-o")
-
-
 class Traced(unittest.TestCase):
     def need_tools(self):
-        for tool in ("strace", "systemd-analyze"):
-            if not shutil.which(tool):
-                self.skipTest(f"{tool} is not installed")
+        missing = systemd_unit.missing_tools()
+        if missing:
+            self.skipTest(missing)
 
-    def assert_allowed(self, unit, trace, expected):
+    def assert_allowed(self, unit, pid, trace, expected):
         """Nothing of it is what the unit forbids, and it is no trace of nothing: `expected` was done."""
-        made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
-        self.assertLessEqual({*expected, "execve", "mmap", "socket"}, made)
-        self.assertEqual(made - allowed_system_calls(unit), set())
-        families = set(re.findall(r"\bsocket(?:pair)?\((\w+)", trace))
-        self.assertIn("AF_INET", families)
-        self.assertEqual(families - set(*settings("RestrictAddressFamilies", unit)), set())
-        for directive, call in FORBIDDEN.items():
-            self.assertEqual([line for line in trace.splitlines() if call.search(line)], [], directive)
-
-    @staticmethod
-    def trace_of(pid, path):
-        """Until it has ended."""
-        def complete():
-            trace = path.read_text(errors="replace")
-            return re.search(rf"(?m)^{pid} +\+\+\+ ", trace) and trace
-        return wait_for(complete, "the trace to be written")
+        made = wait_for(lambda: systemd_unit.whole_trace(pid, trace), "the trace to be written")
+        self.assertLessEqual({*expected, "execve", "mmap", "socket"}, systemd_unit.calls_of(made))
+        self.assertEqual(systemd_unit.forbidden(unit, made), [])
 
 
 class Unit(Traced):
@@ -192,7 +139,7 @@ class Unit(Traced):
             os.kill(pid, signal.SIGHUP)
             wait_for(lambda: "Configuration reloaded" in exporter.log(), "the reload")
             self.assertEqual(exporter.page().collectors()["runqueue"], 1)
-        self.assert_allowed(UNIT, self.trace_of(pid, directory / "trace"), {"bpf", "perf_event_open", "capset"})
+        self.assert_allowed(UNIT, pid, directory / "trace", {"bpf", "perf_event_open", "capset"})
 
 
 class Proxy(Traced):
@@ -237,4 +184,4 @@ class Proxy(Traced):
         trace = program.scratch_directory() / "trace"
         with Exporter() as exporter, self.proxy_to(exporter, trace) as process:
             self.assertEqual(set(self.page().collectors()), set(exporter.page().collectors()))
-        self.assert_allowed(PROXY, self.trace_of(process.pid, trace), {"accept4", "connect", "splice"})
+        self.assert_allowed(PROXY, process.pid, trace, {"accept4", "connect", "splice"})
