@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the systemd unit leaves the exporter: as its user, with its capabilities, in its view of /proc and /sys.
 
-No systemd runs here. setpriv and a mount namespace stand for it, and instead of being filtered the system calls are
-compared with what the unit's SystemCallFilter= and the like allow.
+No systemd runs here. setpriv, a mount namespace and a filter of system calls stand for it (tests/support/filtered.py, where
+python3-seccomp is installed), and those that are made are compared with what SystemCallFilter= and the like allow.
 """
 import base64
 import contextlib
@@ -19,7 +19,7 @@ import pki
 import program
 import systemd_unit
 from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
-from systemd_unit import PROXY, STRACE, UNIT, UNITS, settings
+from systemd_unit import FILTERED, PROXY, STRACE, UNIT, UNITS, settings
 
 CAPABILITIES = ["bpf", "perfmon"]
 
@@ -34,7 +34,7 @@ exec "$@"
 
 class Traced(unittest.TestCase):
     def need_tools(self):
-        missing = systemd_unit.missing_tools()
+        missing = systemd_unit.missing_for_trace()
         if missing:
             self.skipTest(missing)
 
@@ -54,9 +54,10 @@ class Unit(Traced):
         nobodys = program.scratch_directory() / "inaccessible"
         nobodys.touch(mode=0)
         wanted = ",".join("+" + capability for capability in CAPABILITIES)
-        self.under = ["unshare", "--mount", "sh", "-c", VIEW, str(nobodys),
-                      "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-                      f"--bounding-set=-all,{wanted}", f"--inh-caps=-all,{wanted}", f"--ambient-caps=-all,{wanted}"]
+        self.unfiltered = ["unshare", "--mount", "sh", "-c", VIEW, str(nobodys),
+                           "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+                           f"--bounding-set=-all,{wanted}", f"--inh-caps=-all,{wanted}", f"--ambient-caps=-all,{wanted}"]
+        self.under = [*self.unfiltered, *(() if systemd_unit.missing_for_filter() else FILTERED)]
         tried = subprocess.run([*self.under, "true"], capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             self.skipTest(f"this root may not do what systemd does: {tried.stderr.strip()}")
@@ -130,7 +131,7 @@ class Unit(Traced):
         pair = pki.self_signed("server")
         web = program.write_file("tls_server_config: {cert_file: %s, key_file: %s}\n" % (pair.cert, pair.key))
         with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web,
-                                         under=[*self.under, *STRACE, str(directory / "trace")],
+                                         under=[*self.unfiltered, *STRACE, str(directory / "trace")],
                                          tls=ssl.create_default_context(cafile=pair.cert)) as exporter:
             pid = exporter.pid
             exporter.page_with(2, "of-unit")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the systemd units allow, and what of a trace by strace they do not."""
+import importlib.util
 import pathlib
 import re
 import shutil
@@ -8,6 +9,9 @@ import subprocess
 UNITS = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 UNIT = UNITS / "vcpu_exporter.service"
 PROXY = UNITS / "vcpu_exporter-proxy.service"
+
+# Runs the command that follows under UNIT's filter.
+FILTERED = ("/usr/bin/python3", "-B", str(pathlib.Path(__file__).with_name("filtered.py")))
 
 # Runs a command and writes to the file that follows. -D: the process started is the command itself.
 STRACE = ("strace", "-D", "-f", "-q", "-o")
@@ -22,9 +26,15 @@ FORBIDDEN = {
 }
 
 
-def missing_tools():
+def missing_for_trace():
     """Which of what this takes is not installed; empty: all is."""
     return " ".join(f"{tool} is not installed" for tool in ("strace", "systemd-analyze") if not shutil.which(tool))
+
+
+def missing_for_filter():
+    if not shutil.which("systemd-analyze"):
+        return "systemd-analyze is not installed"
+    return "" if importlib.util.find_spec("seccomp") else "python3-seccomp is not installed"
 
 
 def settings(name, unit=UNIT):
