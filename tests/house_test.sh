@@ -122,6 +122,23 @@ rule "every flag of the README exists" \
       grep -Rq "\"$name\"" exporter/*.cpp || echo "$flag"
     done)"
 
+tests_named_in() { # As Suite.Name, test_name or unit_name.
+  grep -oP '`\K(([A-Z]\w+\.[A-Z]\w+)|((test|unit)_\w+))(?=`)' "$1" | sort -u
+}
+tests_that_there_are() {
+  grep -RhozP --include='*.cpp' 'TEST(_F|_P)?\(\w+,\s*\w+\)' tests | tr '\0\n' '\n ' |
+    sed -E 's/^TEST[_FP]*\((\w+), *(\w+)\)$/\1.\2/'
+  grep -RhoP --include='*.py' '^ *def \Ktest_\w+' tests
+  grep -oP '^ *result \Kunit_\w+' tests/exporter/systemd_unit.sh
+}
+rule "every test that SECURITY.md names exists" \
+  "$(comm -23 <(tests_named_in SECURITY.md) <(tests_that_there_are | sort -u))"
+rule "every promise of the README has tests in SECURITY.md" \
+  "$(sed -n '/^## Promises/,/^## /p' README.md | grep -oP '^\d+\.' |
+    while read -r number; do
+      grep -qE "^\| ${number/./\\.} .* \| .*\`" SECURITY.md || echo "$number"
+    done)"
+
 sources=$(git ls-files '*.cpp' '*.h' '*.sh' '*.py' .ci/run 2>/dev/null)
 rule "every source has its licence" \
   "$(for file in $sources; do

@@ -72,13 +72,13 @@ class Lab:
         self.closers.append(lambda: self.exporter.stop())
         self.restart_exporter()
 
-    def restart_exporter(self, *flags, address="127.0.0.1:0"):
-        """One that knows nothing yet, with a log of its own, in place of the one before."""
+    def restart_exporter(self, *flags, address="127.0.0.1:0", under=()):
+        """One that knows nothing yet, with a log of its own, in place of the one before; `under` is a command that becomes it."""
         if self.exporter:
             self.exporter.stop()
         self.exporters += 1
         # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
-        self.exporter = Daemon("exporter", ["nice", "-n", "-10", *self.exporter_command,
+        self.exporter = Daemon("exporter", ["nice", "-n", "-10", *under, *self.exporter_command,
                                             f"--web.listen-address={address}", *flags],
                                self.work / f"exporter-{self.exporters}.log")
         self.exporter.start()

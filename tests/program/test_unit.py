@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the systemd unit leaves the exporter: as its user, with its capabilities, in its view of /proc and /sys.
 
-No systemd runs here. setpriv and a mount namespace stand for it, and instead of being filtered the system calls are
-compared with the unit's SystemCallFilter=.
+No systemd runs here. setpriv, a mount namespace and a filter of system calls stand for it (tests/support/filtered.py, where
+python3-seccomp is installed), and those that are made are compared with what SystemCallFilter= and the like allow.
 """
 import base64
+import contextlib
+import http.client
 import os
-import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import unittest
 
 import pki
 import program
+import systemd_unit
 from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
+from systemd_unit import FILTERED, PROXY, STRACE, UNIT, UNITS, settings
 
-UNIT = program.SOURCE / "deploy" / "systemd" / "vcpu_exporter.service"
 CAPABILITIES = ["bpf", "perfmon"]
 
 # ProtectKernelTunables=yes: /sys is read-only, and these two files are nobody's.
@@ -29,31 +32,20 @@ exec "$@"
 """
 
 
-def settings(name):
-    """The unit's lines of this name, each as its words."""
-    return [line.split("=", 1)[1].split() for line in UNIT.read_text().splitlines() if line.startswith(name + "=")]
+class Traced(unittest.TestCase):
+    def need_tools(self):
+        missing = systemd_unit.missing_for_trace()
+        if missing:
+            self.skipTest(missing)
+
+    def assert_allowed(self, unit, pid, trace, expected):
+        """Nothing of it is what the unit forbids, and it is no trace of nothing: `expected` was done."""
+        made = wait_for(lambda: systemd_unit.whole_trace(pid, trace), "the trace to be written")
+        self.assertLessEqual({*expected, "execve", "mmap", "socket"}, systemd_unit.calls_of(made))
+        self.assertEqual(systemd_unit.forbidden(unit, made), [])
 
 
-def system_calls(name):
-    """A call, or all of a group as systemd knows it."""
-    if not name.startswith("@"):
-        return {name}
-    said = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
-    lines = [line.strip() for line in said.splitlines()[1:]]
-    return set().union(*(system_calls(line) for line in lines if line and not line.startswith("#")))
-
-
-def allowed_system_calls():
-    allowed = set()
-    for words in settings("SystemCallFilter"):
-        if words[0].startswith("~"):
-            allowed -= set().union(*map(system_calls, [words[0][1:], *words[1:]]))
-        else:
-            allowed |= set().union(*map(system_calls, words))
-    return allowed
-
-
-class Unit(unittest.TestCase):
+class Unit(Traced):
     def setUp(self):
         if not program.AS_ROOT:
             self.skipTest("not root")
@@ -62,9 +54,10 @@ class Unit(unittest.TestCase):
         nobodys = program.scratch_directory() / "inaccessible"
         nobodys.touch(mode=0)
         wanted = ",".join("+" + capability for capability in CAPABILITIES)
-        self.under = ["unshare", "--mount", "sh", "-c", VIEW, str(nobodys),
-                      "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-                      f"--bounding-set=-all,{wanted}", f"--inh-caps=-all,{wanted}", f"--ambient-caps=-all,{wanted}"]
+        self.unfiltered = ["unshare", "--mount", "sh", "-c", VIEW, str(nobodys),
+                           "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+                           f"--bounding-set=-all,{wanted}", f"--inh-caps=-all,{wanted}", f"--ambient-caps=-all,{wanted}"]
+        self.under = [*self.unfiltered, *(() if systemd_unit.missing_for_filter() else FILTERED)]
         tried = subprocess.run([*self.under, "true"], capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             self.skipTest(f"this root may not do what systemd does: {tried.stderr.strip()}")
@@ -132,16 +125,13 @@ class Unit(unittest.TestCase):
             self.assert_holds(exporter, 0)
 
     def test_the_unit_allows_every_system_call_that_is_made(self):
-        for tool in ("strace", "systemd-analyze"):
-            if not shutil.which(tool):
-                self.skipTest(f"{tool} is not installed")
+        self.need_tools()
         directory = program.scratch_directory()
         directory.chmod(0o777)
-        # -D: the process started is the exporter itself.
-        strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o", str(directory / "trace")]
         pair = pki.self_signed("server")
         web = program.write_file("tls_server_config: {cert_file: %s, key_file: %s}\n" % (pair.cert, pair.key))
-        with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web, under=[*self.under, *strace],
+        with FakeVm("of-unit"), Exporter("--collector.perf", "--web.config.file", web,
+                                         under=[*self.unfiltered, *STRACE, str(directory / "trace")],
                                          tls=ssl.create_default_context(cafile=pair.cert)) as exporter:
             pid = exporter.pid
             exporter.page_with(2, "of-unit")
@@ -150,12 +140,49 @@ class Unit(unittest.TestCase):
             os.kill(pid, signal.SIGHUP)
             wait_for(lambda: "Configuration reloaded" in exporter.log(), "the reload")
             self.assertEqual(exporter.page().collectors()["runqueue"], 1)
-        trace = wait_for(lambda: self.complete(directory / "trace", pid), "the trace to be written")
-        made = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace))
-        self.assertLessEqual({"bpf", "perf_event_open", "capset", "execve"}, made)
-        self.assertEqual(made - allowed_system_calls(), set())
+        self.assert_allowed(UNIT, pid, directory / "trace", {"bpf", "perf_event_open", "capset"})
 
-    @staticmethod
-    def complete(path, pid):
-        trace = path.read_text(errors="replace")
-        return re.search(rf"(?m)^{pid} +\+\+\+ exited", trace) and trace
+
+class Proxy(Traced):
+    """As its socket unit starts it: with the socket as descriptor 3."""
+
+    def setUp(self):
+        self.need_tools()
+        [[self.proxyd, address]] = settings("ExecStart", PROXY)
+        self.assertEqual(address, "127.0.0.1:9752")
+        if not os.access(self.proxyd, os.X_OK):
+            self.skipTest(f"{self.proxyd} is not installed")
+        socket_unit = UNITS / "vcpu_exporter-proxy.socket"
+        self.assertEqual(settings("ListenStream", socket_unit), [["[::]:9752"]])
+        self.assertEqual(settings("BindIPv6Only", socket_unit), [["ipv6-only"]])
+        self.listener = self.enterContext(socket.socket(socket.AF_INET6))
+        try:
+            self.listener.bind(("::1", 0))
+        except OSError as error:
+            self.skipTest(f"no IPv6 here: {error}")
+        self.listener.listen()
+
+    @contextlib.contextmanager
+    def proxy_to(self, exporter, trace):
+        run = f"LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\" 3<&{self.listener.fileno()}"
+        process = subprocess.Popen([*STRACE, str(trace), "sh", "-c", run, "sh", self.proxyd, f"127.0.0.1:{exporter.port}"],
+                                   pass_fds=[self.listener.fileno()])
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    def page(self):
+        client = http.client.HTTPConnection("::1", self.listener.getsockname()[1], timeout=20)
+        with contextlib.closing(client):
+            client.request("GET", "/metrics")
+            answer = client.getresponse()
+            self.assertEqual(answer.status, 200)
+            return program.Page(answer.read().decode())
+
+    def test_by_the_proxy_a_page_comes_over_ipv6(self):
+        trace = program.scratch_directory() / "trace"
+        with Exporter() as exporter, self.proxy_to(exporter, trace) as process:
+            self.assertEqual(set(self.page().collectors()), set(exporter.page().collectors()))
+        self.assert_allowed(PROXY, process.pid, trace, {"accept4", "connect", "splice"})
