@@ -73,7 +73,7 @@ class Lab:
         self.restart_exporter()
 
     def restart_exporter(self, *flags, address="127.0.0.1:0", under=()):
-        """One that knows nothing yet, with a log of its own, in place of the one before; `under` is a command that becomes it."""
+        """One that knows nothing yet, with a log of its own, in place of the last; `under` is a command that becomes it."""
         if self.exporter:
             self.exporter.stop()
         self.exporters += 1

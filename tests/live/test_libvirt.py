@@ -204,7 +204,8 @@ class Libvirt(unittest.TestCase):
         missing = systemd_unit.missing_for_filter()
         if missing:
             self.skipTest(missing)
-        wanted = ",".join("+" + word.removeprefix("CAP_").lower() for word in systemd_unit.settings("AmbientCapabilities")[0])
+        [words] = systemd_unit.settings("AmbientCapabilities")
+        wanted = ",".join("+" + word.removeprefix("CAP_").lower() for word in words)
         self.addCleanup(LAB.restart_exporter)
         LAB.restart_exporter("--collector.perf", under=[
             "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", f"--bounding-set=-all,{wanted}",

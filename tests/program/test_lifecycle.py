@@ -92,6 +92,28 @@ class Privileges(unittest.TestCase):
             self.assertEqual((status["CapEff"], status["NoNewPrivs"]), ("0" * 16, "1"))
             self.assertEqual(status["Uid"].split()[0], str(user.pw_uid))
 
+    def test_without_any_right_all_that_proc_shows_to_everyone_is_served(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root: there is nobody to compare with")
+        user = self.default_user()
+        under = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--bounding-set=-all")
+        # What takes rights at the start, and is not in /proc: eBPF, and KVM's statistics in debugfs.
+        flags = ("--no-ebpf", "--no-collector.kvm", "--no-libvirt")
+        with FakeVm("of-root") as vm:
+            proc = f"--path.procfs={ProcView(vm.pid).path}"
+            with Exporter(*flags, proc) as exporter:
+                of_root = exporter.page_with(2, "of-root")
+            with Exporter(*flags, proc, under=under) as exporter:
+                of_nobody = exporter.page_with(2, "of-root")
+                self.assert_harmless(exporter.pid, user)
+        self.assertEqual(set(of_nobody.collectors().values()), {1.0})
+        for page in (of_root, of_nobody):
+            self.assertEqual(len(page.named("vcpu_steal_seconds_total", domain="of-root")), 2)
+        self.assertEqual({sample.name for sample in of_nobody.samples}, {sample.name for sample in of_root.samples})
+        sources = [{sample.labels["source"]: sample.value for sample in page.named("vcpu_source_available")}
+                   for page in (of_nobody, of_root)]
+        self.assertEqual(*sources)
+
     def test_where_no_thread_is_left_to_listen_it_says_so_and_ends(self):
         if not program.AS_ROOT:
             self.skipTest("not root: other processes of this user count as well")
