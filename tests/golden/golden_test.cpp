@@ -186,14 +186,14 @@ void build_host(ProcTree& tree) {
   tree.process(8000, "qemu-system-x86",
                {"qemu-system-x86_64", "-name", std::string(10240, 'x')})
       .thread(8001, "CPU 0/TCG", {});
+  tree.distance(0, "10 21").distance(1, "21 10");
   build_cgroups(tree);
   build_hardware(tree);
   build_security(tree);
 }
 
-// Distances of the nodes, and the group of "web" with its memory.
+// The group of "web" with its memory.
 void place_memory(ProcTree& tree) {
-  tree.distance(0, "10 21").distance(1, "21 10");
   const std::string group = "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
   ProcTree::write(tree.proc("1000/cgroup"),
                   "0::" + group + "/libvirt/emulator\n");

@@ -197,12 +197,13 @@ TEST_F(BpfReader, MakesTheSamePageAsProcBesidesOpenWaits) {
                {"CPU 0/KVM", "CPU 1/KVM", "worker"});
   FakeVm second(qemu_argv("second", "dddddddd-0000-0000-0000-000000000003"),
                 {"CPU 0/KVM", "IO iothread1"});
-  auto by_iterator = inventory_with(std::move(reader_), {});
-  auto by_procfs = inventory_on({});
   std::vector<std::string> ours;
   std::vector<std::string> before;
   std::vector<std::string> after;
+  // Until nothing moves: each counts from its own first look.
   do {
+    auto by_iterator = inventory_with(opened({}, true), {});
+    auto by_procfs = inventory_on({});
     before = page_of(*by_procfs.take(said_));
     ours = page_of(*by_iterator.take(said_));
     after = page_of(*by_procfs.take(said_));
@@ -210,7 +211,7 @@ TEST_F(BpfReader, MakesTheSamePageAsProcBesidesOpenWaits) {
   std::erase_if(ours, [](const std::string& line) {
     return line.find("vcpu_waiting_seconds") != std::string::npos;
   });
-  EXPECT_EQ(ours, after);
+  EXPECT_THAT(ours, testing::ElementsAreArray(after));
   EXPECT_THAT(ours, Contains(HasSubstr("domain=\"second\",role=\"iothread\"")));
 }
 
