@@ -43,7 +43,7 @@ security() { # security UNIT: what it says where that is worse than 2.0.
 
 # Against the README's scrape of 10,000 vCPUs, in MiB.
 memory() {
-  said=$(sed -n 's/^its own control group counts \([0-9]*\) MiB .*/\1/p' \
+  said=$(sed -n 's/.*its own control group counts \([0-9]*\) MiB .*/\1/p' \
     "$root/README.md")
   given=$(sed -n 's/^MemoryMax=//p' "$unit" | numfmt --from=iec --to-unit=1Mi)
   [ "${given:-0}" -ge $((${said:-1000000} * 4)) ] ||
