@@ -6,6 +6,7 @@
 // CAP_BPF before. Never waits. Source: Documentation/bpf/bpf_iterators.rst.
 #pragma once
 
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -23,7 +24,8 @@ template <typename Take>
 bool for_each_record(std::string_view records, record_kind kind,
                      const Take& take) {
   while (records.size() >= sizeof(record_head)) {
-    const auto& head = *reinterpret_cast<const record_head*>(records.data());
+    record_head head{};
+    std::memcpy(&head, records.data(), sizeof head);
     if (head.bytes < sizeof head || head.bytes > records.size()) return false;
     if (head.kind == kind) take(records.substr(0, head.bytes));
     records.remove_prefix(head.bytes);
