@@ -87,7 +87,8 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
   auto inventory = std::make_shared<Inventory>(
       config.roots, BpfTaskReader::open(config.roots, config.ebpf_enabled),
       CommandLines(config.roots),
-      [cache = libvirt.cache] { return cache->view(); }, patience);
+      [cache = libvirt.cache] { return cache->view(); }, patience,
+      config.vm_limits);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{
       config.roots, config.ebpf_enabled, config.runqueue,
