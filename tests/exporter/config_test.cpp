@@ -404,6 +404,12 @@ TEST(Config, AliasesAreRefused) {
   EXPECT_THAT(refusal("user: &x a\nlibvirt: *x\n"), HasSubstr("anchor"));
 }
 
+TEST(Config, WhatIsLeftOutAtTheEndIsInTheLastLine) {
+  const std::string yaml = "web:\n  listen_addresses:\n    -";
+  EXPECT_THAT(refusal(yaml), StartsWith("c.yml:3: "));
+  EXPECT_THAT(refusal(yaml + "\n"), StartsWith("c.yml:3: "));
+}
+
 TEST(Config, NoMessageHasASecondLine) {
   EXPECT_EQ(refusal("\"a\\nb: c\": 1").find('\n'), std::string::npos);
   EXPECT_LT(refusal("\"" + std::string(1000, 'x') + "\": 1").size(), 300U);
