@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <string>
 
 #include "collectors/catalog.h"
 
@@ -13,8 +14,9 @@ class Domain final : public Collector {
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
     auto& info = families.gauge(
         "vcpu_domain_info",
-        "A virtual machine that runs here, always 1; from the command line of "
-        "its VMM, /proc/PID/cmdline.");
+        "A virtual machine that runs here, or what looks like one, and the "
+        "user who runs it, always 1; from the command line of its VMM, "
+        "/proc/PID/{cmdline,status}.");
     auto& start = families.gauge(
         "vcpu_domain_start_time_seconds",
         "When the virtual machine's process started, since the epoch; from "
@@ -24,7 +26,8 @@ class Domain final : public Collector {
                {{"uuid", vm.uuid},
                 {"vmm", vm.vmm},
                 {"accel", vm.accel},
-                {"machine", vm.machine}},
+                {"machine", vm.machine},
+                {"uid", vm.uid ? std::to_string(*vm.uid) : ""}},
                1);
       if (vm.start_time_seconds > 0)
         start.add(vm.labels, vm.start_time_seconds);

@@ -89,6 +89,7 @@ struct Vm {
                                               // where that does not fix it.
   std::string proxmox_vmid;  // Label-safe; empty where it is not Proxmox's.
   bool kubevirt = false;     // Its name is NAMESPACE_VMI.
+  std::optional<uid_t> uid;  // Who started it; empty: not told.
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  // After boot, as /proc/PID/stat has it.
   double start_time_seconds = 0;  // Since the epoch.

@@ -191,6 +191,21 @@ std::string assign_max_series(Config& config, const Values& values) {
                                      std::numeric_limits<std::int64_t>::max());
 }
 
+std::string assign_vms(Config& config, const Values& values) {
+  return assign_number(config.vm_limits.vms, values.front(), 1,
+                       std::numeric_limits<int>::max());
+}
+
+std::string assign_user_vms(Config& config, const Values& values) {
+  return assign_number(config.vm_limits.user_vms, values.front(), 0,
+                       std::numeric_limits<int>::max());
+}
+
+std::string assign_user_threads(Config& config, const Values& values) {
+  return assign_number(config.vm_limits.user_threads, values.front(), 0,
+                       std::numeric_limits<int>::max());
+}
+
 std::string assign_web_config_file(Config& config, const Values& values) {
   return assign_text(config.web_config_file, values.front());
 }
@@ -642,6 +657,13 @@ const std::vector<Setting>& settings() {
        assign_metadata_labels},
       {"limit", "series", Type::kNumber, "limit.series", "N",
        "Samples per page at most (default: 1000000)", assign_max_series},
+      {"limit", "vms", Type::kNumber, "limit.vms", "N",
+       "Processes that are taken for VMs at most (default: 4096)", assign_vms},
+      {"limit", "user_vms", Type::kNumber, "limit.user-vms", "N",
+       "Of them, those of one ordinary user (default: 256)", assign_user_vms},
+      {"limit", "user_threads", Type::kNumber, "limit.user-threads", "N",
+       "Threads of one ordinary user's VMs, all together (default: 4096)",
+       assign_user_threads},
       {"", "user", Type::kText, "user", "NAME",
        "User to become when started as root (default: vcpu_exporter where it "
        "exists, else nobody)",

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/inventory/vm_limits.h"
 #include "collectors/options.h"
 
 namespace vcpu {
@@ -49,6 +50,7 @@ struct Config {
   KvmOptions kvm;
   MetadataOptions metadata;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
+  VmLimits vm_limits;
   std::string user;  // To run as when started as root; empty: see privileges.h.
 };
 

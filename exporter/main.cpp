@@ -93,7 +93,8 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
   auto inventory = std::make_shared<Inventory>(
       config.roots, std::make_unique<BpfTaskReader>(config.roots, tasks),
       CommandLines(config.roots),
-      [cache = libvirt.cache] { return cache->view(); }, patience);
+      [cache = libvirt.cache] { return cache->view(); }, patience,
+      config.vm_limits);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{config.roots,    config.ebpf_enabled,
                                  config.runqueue, config.perf,

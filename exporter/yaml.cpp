@@ -9,6 +9,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <optional>
@@ -43,6 +44,8 @@ int line_of(const YAML::Mark& mark) { return mark.line + 1; }
 
 class TreeBuilder final : public YAML::EventHandler {
  public:
+  explicit TreeBuilder(int last_line) : last_line_(last_line) {}
+
   YamlNode take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
@@ -138,7 +141,8 @@ class TreeBuilder final : public YAML::EventHandler {
   YamlNode node(const YAML::Mark& mark, YamlNode::Kind kind) {
     YamlNode result;
     result.kind = kind;
-    result.line = line_of(mark);
+    // What is left out at the end would stand in the line after it.
+    result.line = std::min(line_of(mark), last_line_);
     if (!open_.empty() && open_.back().key) {
       result.key = *open_.back().key;
       result.line = open_.back().key_line;
@@ -172,6 +176,7 @@ class TreeBuilder final : public YAML::EventHandler {
     open_.back().node.children.push_back(std::move(value));
   }
 
+  int last_line_;  // Of the text.
   YamlNode root_;
   std::vector<Open> open_;
   int documents_ = 0;
@@ -210,7 +215,9 @@ YamlNode build_tree(std::string_view text) {
   const bool whole_lines = text.empty() || text.back() == '\n';
   std::istringstream input{std::string(text) + (whole_lines ? "#" : "\n#")};
   YAML::Parser parser(input);
-  TreeBuilder builder;
+  const auto breaks = std::count(text.begin(), text.end(), '\n');
+  TreeBuilder builder(
+      std::max(1, static_cast<int>(breaks) + (whole_lines ? 0 : 1)));
   while (parser.HandleNextDocument(builder)) {
   }
   return builder.take_root();

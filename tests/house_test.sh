@@ -98,6 +98,12 @@ rule "every collector is in the catalog" \
     collector_names | grep -qx "$name" || echo "$file"
   done)"
 
+rule "every parser has a look in tests/fuzz" \
+  "$(grep -hoP '\bparse_\w+(?=\(\s*(std::string_view|$|const std::vector))' \
+    collectors/*/*.h exporter/*.h | sort -u | while read -r parser; do
+    grep -qw "$parser" tests/fuzz/*.cpp || echo "$parser"
+  done)"
+
 metrics=$(grep -oP '^# TYPE \K\S+' tests/golden/host.prom | sort -u)
 rule "every metric of the golden page is in the README" \
   "$(for metric in $metrics; do

@@ -6,12 +6,13 @@
 #
 # usage: sudo tests/run.sh        everything
 #        tests/run.sh unit        what needs no root
+#        tests/run.sh soak        the fuzz targets alone, ten minutes each
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 what=${1:-all}
-case $what in all | unit) ;; *)
-  echo "usage: tests/run.sh [unit]" >&2
+case $what in all | unit | soak) ;; *)
+  echo "usage: tests/run.sh [unit|soak]" >&2
   exit 1
   ;;
 esac
@@ -85,18 +86,28 @@ build() { # build DIRECTORY FLAG...
 }
 
 lists=(deploy/packages.txt tests/packages.txt)
-[ "$what" = unit ] || lists+=(tests/live/packages.txt tests/lab/packages.txt)
+[ "$what" != all ] || lists+=(tests/live/packages.txt tests/lab/packages.txt)
 deploy/install_packages.sh "${lists[@]}" ||
   stop "Packages are missing; see above."
 
-build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
-gtest unit build/tests/vcpu_tests
-script house tests/house_test.sh
-script rules tests/rules/test.sh
-script dashboards tests/dashboards/test.sh build/tests
-script systemd tests/exporter/systemd_unit.sh
-script program tests/program/test.sh build/tests
-script bench tests/bench/test.sh build/tests/switch_price
+fuzz() { # fuzz SECONDS
+  build build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVCPU_FUZZ=ON \
+    -DCMAKE_CXX_COMPILER=clang++
+  FUZZ_SECONDS=$1 script fuzz tests/fuzz/test.sh build/fuzz
+}
+
+if [ "$what" = soak ]; then
+  fuzz 600
+else
+  build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
+  gtest unit build/tests/vcpu_tests
+  script house tests/house_test.sh
+  script rules tests/rules/test.sh
+  script dashboards tests/dashboards/test.sh build/tests
+  script systemd tests/exporter/systemd_unit.sh
+  script program tests/program/test.sh build/tests
+  script bench tests/bench/test.sh build/tests/switch_price
+fi
 
 if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
@@ -105,6 +116,7 @@ if [ "$what" = all ]; then
   build build/bare -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DVCPU_LIBVIRT=OFF -DVCPU_BPF=OFF -DVCPU_PFM=OFF -DVCPU_TESTS=OFF
   script bare tests/bare_test.sh build/bare/vcpu_exporter
+  fuzz 10
   script live tests/live/test.sh build/tests/vcpu_exporter
   script faults tests/faults/test.sh build/tests/vcpu_exporter
   script lab tests/lab/test.sh build/tests/vcpu_exporter

@@ -102,12 +102,6 @@ Result<Directory> Directory::open(const std::string& path) {
   return Directory(fd, path);
 }
 
-Result<uid_t> Directory::owner() const {
-  struct stat about {};
-  if (::fstat(fd_, &about) != 0) return failure(path_);
-  return about.st_uid;
-}
-
 Directory::Directory(int fd, std::string path)
     : fd_(fd), path_(std::move(path)) {}
 

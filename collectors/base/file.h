@@ -32,7 +32,6 @@ class Directory {
   ~Directory();
 
   int fd() const { return fd_; }
-  Result<uid_t> owner() const;  // Of a /proc/PID: who runs the process.
   const std::string& path() const { return path_; }
 
  private:

@@ -12,16 +12,26 @@
 #include <utility>
 
 #include "collectors/base/file.h"
-#include "collectors/inventory/vmm.h"
+#include "collectors/base/label_text.h"
 
 namespace vcpu {
 namespace {
 
-using Arguments = std::vector<std::string>;
-
 // A VM's is some ten thousand bytes; anybody may make his own as long as he
 // likes.
 constexpr std::size_t kMaxBytes = std::size_t{256} << 10;
+
+// One text at a time: taken apart, it may need a hundred times its room.
+CommandLines::Found understand(std::string_view text) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  auto vm = identify_vmm(split_command_line(text));
+  if (!vm) return {!text.empty(), std::nullopt};
+  for (std::string* part :
+       {&vm->name, &vm->uuid, &vm->accel, &vm->machine, &vm->proxmox_vmid})
+    *part = label_text(*part);
+  return {true, std::move(vm)};
+}
 
 }  // namespace
 
@@ -31,7 +41,7 @@ struct CommandLines::State {
   std::condition_variable changed;
   std::deque<Key> queue;
   std::set<Key> awaited;  // Queued, or in the hands of a reader.
-  std::map<Key, std::vector<std::string>> known;
+  std::map<Key, Found> known;
   int readers = 0;
 };
 
@@ -39,9 +49,7 @@ CommandLines::CommandLines(const Roots& roots)
     : CommandLines([proc = roots.proc](pid_t pid) {
         const auto text =
             read_file(proc + "/" + std::to_string(pid) + "/cmdline", kMaxBytes);
-        auto argv = text ? split_command_line(*text) : Arguments{};
-        // Of the many that are no VMM no more is kept than that they are not.
-        return argv.empty() || identify_vmm(argv) ? argv : Arguments{""};
+        return text ? *text : std::string();
       }) {}
 
 CommandLines::CommandLines(Reader reader) : state_(std::make_shared<State>()) {
@@ -54,12 +62,12 @@ void CommandLines::read_queued(const std::shared_ptr<State>& state) {
     const Key key = std::move(state->queue.front());
     state->queue.pop_front();
     lock.unlock();
-    auto argv = state->reader(key.pid);
+    auto found = understand(state->reader(key.pid));
     lock.lock();
     // Not kept: what was forgotten meanwhile, which nobody would clean up, and
     // the empty text of a process in the middle of its exec, to be read again.
-    if (state->awaited.erase(key) != 0 && !argv.empty())
-      state->known.emplace(key, std::move(argv));
+    if (state->awaited.erase(key) != 0 && found.read)
+      state->known.emplace(key, std::move(found));
     state->changed.notify_all();
   }
   --state->readers;
@@ -105,11 +113,10 @@ void CommandLines::request(const std::vector<Key>& keys,
   });
 }
 
-std::vector<std::string> CommandLines::find(const Key& key) const {
+CommandLines::Found CommandLines::find(const Key& key) const {
   const std::lock_guard lock(state_->mutex);
   const auto found = state_->known.find(key);
-  return found == state_->known.end() ? std::vector<std::string>{}
-                                      : found->second;
+  return found == state_->known.end() ? Found{} : found->second;
 }
 
 std::size_t CommandLines::pending() const {

@@ -8,7 +8,9 @@
 // without those that hang: they join a later scrape.
 //
 // A process is known by its pid, start time and name, so that an exec (a
-// launcher that turns into its VM) and a reused pid are read anew.
+// launcher that turns into its VM) and a reused pid are read anew. Of each no
+// more is kept than which VM it is: anybody may make his command line as long
+// as the kernel lets him, and as often.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/inventory/vmm.h"
 
 namespace vcpu {
 
@@ -37,7 +40,13 @@ class CommandLines {
              std::tie(other.pid, other.start_ticks, other.comm);
     }
   };
-  using Reader = std::function<std::vector<std::string>(pid_t)>;
+  // The text of the file; empty where nothing could be read.
+  using Reader = std::function<std::string(pid_t)>;
+
+  struct Found {
+    bool read = false;             // False: not yet, or nothing could be.
+    std::optional<VmIdentity> vm;  // Empty: it is none. Texts are label-safe.
+  };
 
   static constexpr int kMaxReaders = 32;
 
@@ -50,9 +59,7 @@ class CommandLines {
   void request(const std::vector<Key>& keys,
                std::chrono::milliseconds patience);
 
-  // The arguments; empty while not read yet, or where nothing could be read;
-  // one empty argument where the process is no VMM.
-  std::vector<std::string> find(const Key& key) const;
+  Found find(const Key& key) const;
 
   // Processes whose command line has not come yet.
   std::size_t pending() const;

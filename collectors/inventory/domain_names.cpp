@@ -53,6 +53,9 @@ std::vector<std::string> DomainNames::assign(
     shown.push_back(i);
     if (++of_name[process.name] > 1) shared_.insert(process.name);
   }
+  if (shared_.size() > kMaxShared)
+    std::erase_if(shared_,
+                  [&](const auto& name) { return !of_name.contains(name); });
 
   std::vector<std::string> labels(processes.size());
   std::set<std::string> taken;

@@ -9,11 +9,14 @@
 // in a migration on this host: the older one is shown until it ends. Of another
 // owner it is somebody who calls himself so, and hides nobody.
 //
-// Keeps the names that have been shared once. One scrape, one thread.
+// Keeps the names that have been shared once; beyond kMaxShared of them those
+// that nobody bears now are forgotten, as anybody can make up any number. One
+// scrape, one thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -32,6 +35,8 @@ class DomainNames {
     std::uint64_t start_ticks = 0;
     uid_t owner = 0;  // Who runs it.
   };
+
+  static constexpr std::size_t kMaxShared = 16384;
 
   // In the order of `processes`: the label, unique among them all; empty for
   // the second process of one VM.

@@ -11,9 +11,12 @@
 #include "collectors/inventory/thread_role.h"
 #include "collectors/kernel/proc_stat.h"
 #include "collectors/kernel/task_cgroup.h"
+#include "collectors/kernel/task_status.h"
 
 namespace vcpu {
 namespace {
+
+constexpr auto kUnknownUser = static_cast<uid_t>(-1);
 
 // A VMM has a thread besides its vCPU's; a kernel thread never becomes one.
 bool may_be_vmm(const Process& process) {
@@ -34,12 +37,8 @@ std::string default_name(const VmIdentity& identity, pid_t pid) {
   return std::string(to_string(identity.vmm)) + "-" + std::to_string(pid);
 }
 
-VmIdentity label_safe(VmIdentity identity, pid_t pid) {
-  identity.name = label_text(identity.name);
+VmIdentity named(VmIdentity identity, pid_t pid) {
   if (identity.name.empty()) identity.name = default_name(identity, pid);
-  identity.uuid = label_text(identity.uuid);
-  identity.accel = label_text(identity.accel);
-  identity.machine = label_text(identity.machine);
   return identity;
 }
 
@@ -63,13 +62,14 @@ std::map<std::string_view, const LibvirtDomain*> by_uuid(
 
 Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
                      CommandLines command_lines, LibvirtSource libvirt,
-                     std::chrono::milliseconds patience)
+                     std::chrono::milliseconds patience, VmLimits limits)
     : roots_(std::move(roots)),
       tasks_(std::move(tasks)),
       command_lines_(std::move(command_lines)),
       libvirt_(std::move(libvirt)),
       patience_(patience),
       topology_(roots_),
+      limits_(limits),
       cgroups_(std::make_shared<VmCgroups>(roots_)) {}
 
 Result<Snapshot> Inventory::take(Families& said) {
@@ -82,7 +82,9 @@ Result<Snapshot> Inventory::take(Families& said) {
   tasks_->begin(snapshot.host);
   const auto processes = tasks_->processes(said);
   if (!processes) return processes.error();
+  ++pass_;
   find_instances(*processes, said);
+  leave_out(*processes, said);
   choose_tasks(said);
 
   // All threads are read before anybody is named: a VM that has just ended must
@@ -90,6 +92,7 @@ Result<Snapshot> Inventory::take(Families& said) {
   std::vector<Alive> alive;
   const auto vhosts = vhost_threads(*processes);
   for (auto& [pid, instance] : instances_) {
+    if (!instance.shown) continue;
     auto tasks = read_tasks(instance, vhosts, said);
     if (!tasks.empty())
       alive.push_back({&instance, std::move(tasks), tasks_->facts(pid)});
@@ -132,6 +135,7 @@ void Inventory::find_instances(const std::vector<Process>& processes,
       "command_lines",
       pending == 0 ? "" : "a process does not let its command line be read");
 
+  boot_time_.reset();
   std::map<pid_t, Instance> alive;
   for (const auto& key : keys) {
     const auto known = instances_.find(key.pid);
@@ -141,11 +145,10 @@ void Inventory::find_instances(const std::vector<Process>& processes,
       alive.insert(instances_.extract(known));
       continue;
     }
-    const auto argv = command_lines_.find(key);
-    auto identity = identify_vmm(argv);
+    auto [read, identity] = command_lines_.find(key);
     if (same && identity) {
       // It has another name of its own now, and is the VM it was.
-      known->second.identity = label_safe(*std::move(identity), key.pid);
+      known->second.identity = named(*std::move(identity), key.pid);
       known->second.key = key;
       alive.insert(instances_.extract(known));
     } else if (identity) {
@@ -153,16 +156,52 @@ void Inventory::find_instances(const std::vector<Process>& processes,
         alive.emplace(key.pid, *std::move(instance));
     }
     // What was read is another process, or has become another program.
-    if (!argv.empty()) instances_.erase(key.pid);
+    if (read) instances_.erase(key.pid);
   }
   keep_unseen(alive);
   instances_ = std::move(alive);
 }
 
+void Inventory::leave_out(const std::vector<Process>& processes,
+                          Families& said) {
+  // A VMM may be started by root and become another user: now and then one
+  // looks again.
+  constexpr unsigned kRecheck = 16;
+  for (const Process& process : processes) {
+    const auto found = instances_.find(process.pid);
+    if (found == instances_.end()) continue;
+    found->second.num_threads = process.num_threads;
+    if (static_cast<unsigned>(process.pid) % kRecheck == pass_ % kRecheck)
+      found->second.owner = owner_of(process.pid);
+  }
+  std::vector<VmClaim> claims;
+  std::vector<Instance*> claimants;
+  for (auto& [pid, instance] : instances_) {
+    if (instance.missed > 0) continue;
+    claims.push_back(
+        {pid, instance.key.start_ticks, instance.owner, instance.num_threads});
+    claimants.push_back(&instance);
+  }
+  const auto beyond = beyond_limits(claims, limits_);
+  bool all_shown = true;
+  for (std::size_t i = 0; i < beyond.size(); ++i) {
+    claimants[i]->shown = beyond[i].empty();
+    if (claimants[i]->shown) continue;
+    all_shown = false;
+    said.dropped(beyond[i]);
+  }
+  said.source("all_vms",
+              all_shown ? ""
+                        : "more processes look like VMs than are shown: "
+                          "vcpu_series_dropped_total says beyond which limit, "
+                          "--limit.NAME sets it");
+}
+
 void Inventory::choose_tasks(Families& said) {
   std::vector<pid_t> pids;
   pids.reserve(instances_.size());
-  for (const auto& [pid, instance] : instances_) pids.push_back(pid);
+  for (const auto& [pid, instance] : instances_)
+    if (instance.shown) pids.push_back(pid);
   tasks_->choose(pids, said);
 }
 
@@ -188,21 +227,33 @@ std::string Inventory::path_of(pid_t pid) const {
   return roots_.proc + "/" + std::to_string(pid);
 }
 
-std::optional<Inventory::Instance> Inventory::make_instance(
-    const CommandLines::Key& key, VmIdentity identity) const {
-  const auto directory = Directory::open(path_of(key.pid));
-  if (!directory) return std::nullopt;
-  Instance instance;
-  instance.identity = label_safe(std::move(identity), key.pid);
-  instance.key = key;
-  if (const auto owner = directory->owner()) instance.owner = *owner;
-  // Once: the boot time is a difference of clocks, and moves when one is set.
+// Not whom the directory belongs to: that is the effective user, and anybody
+// may start a program that is set-uid under a name of his choice.
+std::optional<uid_t> Inventory::owner_of(pid_t pid) const {
+  const auto text = read_file(path_of(pid) + "/status");
+  return text ? real_uid(*text) : std::nullopt;
+}
+
+// For all VMs that are new in a pass, however many.
+std::optional<std::uint64_t> Inventory::boot_time() {
+  if (boot_time_) return boot_time_;
   const auto text = read_file(roots_.proc + "/stat");
   const auto stat = text ? parse_proc_stat(*text) : malformed("stat");
-  if (stat && stat->boot_time) {
+  if (stat) boot_time_ = stat->boot_time;
+  return boot_time_;
+}
+
+std::optional<Inventory::Instance> Inventory::make_instance(
+    const CommandLines::Key& key, VmIdentity identity) {
+  if (!Directory::open(path_of(key.pid))) return std::nullopt;
+  Instance instance;
+  instance.identity = named(std::move(identity), key.pid);
+  instance.key = key;
+  instance.owner = owner_of(key.pid);
+  // Once: the boot time is a difference of clocks, and moves when one is set.
+  if (const auto boot = boot_time())
     instance.start_time_seconds =
-        static_cast<double>(*stat->boot_time) + tick_seconds(key.start_ticks);
-  }
+        static_cast<double>(*boot) + tick_seconds(key.start_ticks);
   return instance;
 }
 
@@ -237,7 +288,7 @@ std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
   for (const auto& [instance, tasks, facts] : alive) {
     named.push_back({instance->identity.name, instance->identity.uuid,
                      instance->key.pid, instance->key.start_ticks,
-                     instance->owner});
+                     instance->owner.value_or(kUnknownUser)});
   }
   return names_.assign(named);
 }
@@ -275,7 +326,8 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.accel = instance.identity.accel;
   vm.machine = instance.identity.machine;
   vm.memory_bytes = instance.identity.memory_bytes;
-  vm.proxmox_vmid = label_text(instance.identity.proxmox_vmid);
+  vm.proxmox_vmid = instance.identity.proxmox_vmid;
+  vm.uid = instance.owner;
   vm.kubevirt = instance.identity.kubevirt;
   vm.pid = instance.key.pid;
   vm.start_ticks = instance.key.start_ticks;

@@ -3,7 +3,8 @@
 // Inventory: finds the VMs of this host and takes the Snapshot of a scrape.
 //
 //   processes --> those with two threads or more --> command line --> a VMM?
-//             --> its threads, with roles --> totals that never decrease
+//             --> as many as are believed --> its threads, with roles
+//             --> totals that never decrease
 //
 // Everything comes from the kernel; libvirt, where there is one, adds what it
 // knows about a VM that the kernel showed. Nothing here waits for a VM or for
@@ -25,6 +26,7 @@
 #include "collectors/inventory/domain_names.h"
 #include "collectors/inventory/task_reader.h"
 #include "collectors/inventory/thread_role.h"
+#include "collectors/inventory/vm_limits.h"
 #include "collectors/inventory/vm_totals.h"
 #include "collectors/inventory/vmm.h"
 #include "collectors/snapshot.h"
@@ -42,7 +44,8 @@ class Inventory {
 
   Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
             CommandLines command_lines, LibvirtSource libvirt,
-            std::chrono::milliseconds patience = kPatience);
+            std::chrono::milliseconds patience = kPatience,
+            VmLimits limits = {});
 
   // An Error only where there is no telling what runs (no /proc, no topology).
   // Sources and problems of parts are said to `said`.
@@ -52,7 +55,9 @@ class Inventory {
   struct Instance {  // One run of one VM: a process.
     VmIdentity identity;
     CommandLines::Key key;
-    uid_t owner = 0;
+    std::optional<uid_t> owner;
+    std::uint64_t num_threads = 0;
+    bool shown = true;  // Not beyond a limit.
     double start_time_seconds = 0;
     VmTotals totals;
     int missed = 0;  // Passes in which it was not to be seen.
@@ -77,11 +82,14 @@ class Inventory {
   };
 
   void find_instances(const std::vector<Process>& processes, Families& said);
+  void leave_out(const std::vector<Process>& processes, Families& said);
   void choose_tasks(Families& said);
   std::optional<Instance> make_instance(const CommandLines::Key& key,
-                                        VmIdentity identity) const;
+                                        VmIdentity identity);
   void keep_unseen(std::map<pid_t, Instance>& alive);
   std::string path_of(pid_t pid) const;
+  std::optional<uid_t> owner_of(pid_t pid) const;
+  std::optional<std::uint64_t> boot_time();
   std::vector<Task> read_tasks(const Instance& instance,
                                const VhostThreads& vhosts, Families& said);
   std::vector<std::string> name(const std::vector<Alive>& alive);
@@ -98,8 +106,11 @@ class Inventory {
   LibvirtSource libvirt_;
   std::chrono::milliseconds patience_;
   TopologyReader topology_;
+  VmLimits limits_;
 
-  std::shared_ptr<VmCgroups> cgroups_;  // Each snapshot's.
+  unsigned pass_ = 0;
+  std::optional<std::uint64_t> boot_time_;  // Of this pass, once it is asked.
+  std::shared_ptr<VmCgroups> cgroups_;      // Each snapshot's.
   DomainNames names_;
   std::map<pid_t, Instance> instances_;
 };

@@ -33,4 +33,10 @@ std::optional<std::uint64_t> hugetlb_bytes(std::string_view status) {
   return *kilobytes * 1024;
 }
 
+std::optional<std::uint32_t> real_uid(std::string_view status) {
+  auto uids = find_line(status, "Uid:");
+  if (!uids) return std::nullopt;
+  return parse_number<std::uint32_t>(take_word(*uids));
+}
+
 }  // namespace vcpu

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // /proc/PID/task/TID/status: what of it concerns scheduling; /proc/PID/status:
-// what of it concerns memory.
+// what of it concerns memory, and who runs it.
 // https://docs.kernel.org/filesystems/proc.html, table 1-2
 //
 //   Cpus_allowed_list:	0-3,8
 //   voluntary_ctxt_switches:	150
 //   nonvoluntary_ctxt_switches:	545
+//   Uid:	64055	64055	64055	64055
 //   VmPTE:	     416 kB
 //   VmSwap:	  131072 kB
 #pragma once
@@ -38,5 +39,9 @@ Result<ProcessMemory> parse_process_memory(std::string_view text);
 // What a process has of huge pages (hugetlb), "HugetlbPages:	  2048 kB";
 // empty where the kernel does not say.
 std::optional<std::uint64_t> hugetlb_bytes(std::string_view status);
+
+// Who started the process: its real uid, the first of four, which a program
+// that is set-uid leaves alone. Empty: not told.
+std::optional<std::uint32_t> real_uid(std::string_view status);
 
 }  // namespace vcpu

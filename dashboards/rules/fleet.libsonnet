@@ -20,7 +20,7 @@ local lib = import '../lib/rule.libsonnet';
     'instance',
     'vcpu_domain_info',
     'count',
-    'count without (domain, uuid, vmm, accel, machine) (%s)' % select('vcpu_domain_info'),
+    'count without (domain, uuid, vmm, accel, machine, uid) (%s)' % select('vcpu_domain_info'),
   ),
   local swapIn = rule.recordRate(
     'instance',

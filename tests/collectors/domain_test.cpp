@@ -23,12 +23,18 @@ TEST(Domain, SaysWhoAVmIsAndSinceWhen) {
   vm.uuid = "u-1";
   vm.accel = "kvm";
   vm.machine = "pc";
+  vm.uid = 64055;
   vm.start_time_seconds = 1700000002.5;
   EXPECT_THAT(
       samples_of(collect(snapshot_of({vm}))),
       ElementsAre(
-          R"(vcpu_domain_info{domain="web",uuid="u-1",vmm="qemu",accel="kvm",machine="pc"} 1)",
+          R"(vcpu_domain_info{domain="web",uuid="u-1",vmm="qemu",accel="kvm",machine="pc",uid="64055"} 1)",
           R"(vcpu_domain_start_time_seconds{domain="web"} 1700000002.5)"));
+}
+
+TEST(Domain, SaysNoUserWhereHeIsNotKnown) {
+  EXPECT_THAT(samples_of(collect(snapshot_of({vm_of("web", {})}))),
+              ElementsAre(HasSubstr(R"(uid="")")));
 }
 
 TEST(Domain, SaysNoStartTimeWhereItIsNotKnown) {

@@ -60,6 +60,8 @@ std::string shown(const Config& c) {
   for (const auto& event : c.perf.events) out << event << ' ';
   out << c.perf.max_descriptors << ' ' << c.perf.window.count() << ' ';
   out << c.perf.budget.count() << '\n';
+  out << c.vm_limits.vms << ' ' << c.vm_limits.user_vms << ' ';
+  out << c.vm_limits.user_threads << ' ';
   out << c.max_series << ' ' << c.user << '\n';
   return out.str();
 }
@@ -89,6 +91,7 @@ Config nothing_default() {
   c.kvm.per_vcpu = true;
   c.metadata.labels = {{"team", "{http://a.b/c}vm/team"}};
   c.max_series = 5;
+  c.vm_limits = {7, 3, 20};
   c.user = "someone";
   return c;
 }
@@ -116,7 +119,7 @@ numa: {maps: true}
 block: {paths: true}
 kvm: {per_vcpu: true}
 metadata: {labels: ["team={http://a.b/c}vm/team"]}
-limit: {series: 5}
+limit: {series: 5, vms: 7, user_vms: 3, user_threads: 20}
 user: someone
 )";
 
@@ -399,6 +402,12 @@ TEST(Config, SaysWhatIsWrongWhereAndWhatToDo) {
 TEST(Config, AliasesAreRefused) {
   EXPECT_THAT(refusal("user: *x\n"), StartsWith("c.yml:1: "));
   EXPECT_THAT(refusal("user: &x a\nlibvirt: *x\n"), HasSubstr("anchor"));
+}
+
+TEST(Config, WhatIsLeftOutAtTheEndIsInTheLastLine) {
+  const std::string yaml = "web:\n  listen_addresses:\n    -";
+  EXPECT_THAT(refusal(yaml), StartsWith("c.yml:3: "));
+  EXPECT_THAT(refusal(yaml + "\n"), StartsWith("c.yml:3: "));
 }
 
 TEST(Config, NoMessageHasASecondLine) {

@@ -79,20 +79,36 @@ TEST(Options, NoneIsToServeWithTheDefaults) {
 }
 
 TEST(Options, EveryFlagIsTaken) {
-  const Config config = config_of(
-      {"--web.listen-address=127.0.0.1:0", "--web.listen-address", "[::1]:1",
-       "--web.telemetry-path=/m", "--web.max-requests", "0",
-       "--web.config.file=web.yml", "--collector.disable-defaults",
-       "--path.procfs=/p", "--path.sysfs=/s", "--log.level=debug",
-       "--log.format=json", "--no-libvirt", "--libvirt.uri=test:///default",
-       "--limit.series=5", "--user=someone", "--collector.numa",
-       "--no-collector.sched"});
+  const Config config = config_of({"--web.listen-address=127.0.0.1:0",
+                                   "--web.listen-address",
+                                   "[::1]:1",
+                                   "--web.telemetry-path=/m",
+                                   "--web.max-requests",
+                                   "0",
+                                   "--web.config.file=web.yml",
+                                   "--collector.disable-defaults",
+                                   "--path.procfs=/p",
+                                   "--path.sysfs=/s",
+                                   "--log.level=debug",
+                                   "--log.format=json",
+                                   "--no-libvirt",
+                                   "--libvirt.uri=test:///default",
+                                   "--limit.series=5",
+                                   "--limit.vms=7",
+                                   "--limit.user-vms=3",
+                                   "--limit.user-threads=20",
+                                   "--user=someone",
+                                   "--collector.numa",
+                                   "--no-collector.sched"});
   EXPECT_THAT(config.listen_addresses, ElementsAre("127.0.0.1:0", "[::1]:1"));
   EXPECT_EQ(config.telemetry_path, "/m");
   EXPECT_EQ(config.max_requests, 0);
   EXPECT_EQ(config.web_config_file, "web.yml");
   EXPECT_TRUE(config.disable_default_collectors);
   EXPECT_EQ(config.roots.proc, "/p");
+  EXPECT_EQ(config.vm_limits.vms, 7);
+  EXPECT_EQ(config.vm_limits.user_vms, 3);
+  EXPECT_EQ(config.vm_limits.user_threads, 20);
   EXPECT_EQ(config.roots.sys, "/s");
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.log_format, LogFormat::kJson);

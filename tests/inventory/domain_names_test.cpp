@@ -157,5 +157,25 @@ TEST(DomainNames, AreUniqueWhateverVmsAreCalled) {
   }
 }
 
+// Who starts pairs of one name all day must not fill our memory.
+TEST(DomainNames, ThatWereSharedAndNobodyBearsAreForgottenBeyondABound) {
+  constexpr pid_t kAnn = 1;
+  DomainNames domains;
+  const Process lives{"lives", kA, 7, 1};
+  domains.assign(
+      {lives, {"lives", kB, 8, 1}, {"gone", kA, 9, 1}, {"gone", kB, 10, 1}});
+  EXPECT_THAT(domains.assign({{"gone", kA, 11, 2}}),
+              ElementsAre("gone@aaaaaaaa"));
+  std::vector<Process> many{lives};
+  for (std::size_t i = 0; i <= DomainNames::kMaxShared; ++i) {
+    const auto name = "n" + std::to_string(i);
+    many.push_back({name, kA, static_cast<pid_t>(100 + 2 * i), 3, kAnn});
+    many.push_back({name, kB, static_cast<pid_t>(101 + 2 * i), 3, kAnn});
+  }
+  domains.assign(many);
+  EXPECT_THAT(domains.assign({lives, {"gone", kA, 12, 4}}),
+              ElementsAre("lives@aaaaaaaa", "gone"));
+}
+
 }  // namespace
 }  // namespace vcpu

@@ -345,6 +345,54 @@ TEST_F(InventoryOnATree, FailsOnlyWithoutTopologyOrProc) {
   EXPECT_THAT(taken.error().message(), HasSubstr("/nonexistent/sys"));
 }
 
+// --- Anybody may start what looks like a VM ---------------------------------
+
+TEST_F(InventoryOnATree, SaysWhoRunsAVm) {
+  tree_.process(100, kQemu, qemu_argv("web", kUuid), {.uid = 1000})
+      .thread(101, "CPU 0/KVM", {});
+  EXPECT_EQ(take().vms.at(0).uid, 1000U);
+}
+
+TEST_F(InventoryOnATree, LooksNowAndThenWhoRunsAVm) {
+  tree_.process(100, kQemu, qemu_argv("web", kUuid), {.uid = 0})
+      .thread(101, "CPU 0/KVM", {});
+  EXPECT_EQ(take().vms.at(0).uid, 0U);
+  tree_.process(100, kQemu, qemu_argv("web", kUuid), {.uid = 107});
+  for (int pass = 0; pass < 15; ++pass) (void)take();
+  EXPECT_EQ(take().vms.at(0).uid, 107U);
+}
+
+TEST_F(InventoryOnATree, LeavesOutWhatIsBeyondALimitAndSaysSo) {
+  const Roots roots = tree_.roots();
+  Inventory limited(roots,
+                    std::make_unique<BpfTaskReader>(
+                        roots, BpfTaskReader::open_program(roots, false)),
+                    CommandLines(roots),
+                    [] { return std::make_shared<const LibvirtView>(); },
+                    std::chrono::seconds(10), {.vms = 3, .user_vms = 1});
+  qemu(500, "bank", kOther, 9000);
+  for (const pid_t pid : {100, 200, 300}) {
+    tree_
+        .process(pid, kQemu, qemu_argv("fake" + std::to_string(pid), ""),
+                 {.start = 1000, .uid = 1000})
+        .thread(pid + 1, "CPU 0/KVM", {});
+  }
+  const auto shown = [&] {
+    said_ = {};
+    std::vector<std::string> names;
+    const auto snapshot = *limited.take(said_);
+    for (const Vm& vm : snapshot.vms) names.push_back(vm.domain);
+    return names;
+  };
+  EXPECT_THAT(shown(), ElementsAre("bank", "fake100"));
+  EXPECT_THAT(said_.drops(), ElementsAre("user_vm_limit", "user_vm_limit"));
+  EXPECT_THAT(reason_of(said_, "all_vms"), HasSubstr("--limit"));
+  tree_.end_process(200);
+  tree_.end_process(300);
+  EXPECT_THAT(shown(), ElementsAre("bank", "fake100"));
+  EXPECT_EQ(reason_of(said_, "all_vms"), "");
+}
+
 // --- Real processes, real threads, the real /proc -------------------------
 
 TEST(InventoryOnThisMachine, SeesARealProcessThatLooksLikeAVm) {

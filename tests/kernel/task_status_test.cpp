@@ -145,5 +145,16 @@ TEST(HugetlbBytes, AreEmptyWhereTheKernelDoesNotSay) {
     EXPECT_FALSE(hugetlb_bytes(text)) << text;
 }
 
+TEST(RealUid, IsTheFirstOfFour) {
+  EXPECT_EQ(real_uid("Name:\tkvm\nUid:\t1000\t0\t0\t0\nGid:\t7\n"), 1000U);
+  EXPECT_EQ(real_uid("Uid:\t4294967294\t1\t1\t1\n"), 4294967294U);
+}
+
+TEST(RealUid, IsEmptyWhereItIsNotTold) {
+  for (const auto* text :
+       {"", "Uid:\n", "Uid:\tx\n", "Gid:\t5\n", "Uid:\t4294967296\n"})
+    EXPECT_FALSE(real_uid(text)) << text;
+}
+
 }  // namespace
 }  // namespace vcpu

@@ -376,13 +376,14 @@ def gunzipped(answer):
 # ---- Virtual machines, and a /proc that shows these alone.
 
 class FakeVm:
-    """A process that the kernel shows as a QEMU of this name, idle unless told to spin."""
+    """A process that the kernel shows as a QEMU of this name, idle unless told to spin; of another user if root is told."""
 
-    def __init__(self, name, threads=("CPU 0/KVM", "CPU 1/KVM")):
+    def __init__(self, name, threads=("CPU 0/KVM", "CPU 1/KVM"), options=(), user=None, program=None):
         self.name = name if isinstance(name, bytes) else name.encode()
-        argv = [b"/usr/bin/qemu-system-x86_64", b"-name", b"guest=" + self.name + b",debug-threads=on"]
-        self.process = subprocess.Popen(argv, executable=fake_vmm_path(), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, env={"FAKE_VMM_THREADS": "|".join(threads)})
+        argv = [b"/usr/bin/qemu-system-x86_64", b"-name", b"guest=" + self.name + b",debug-threads=on", *options]
+        rights = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+        self.process = subprocess.Popen(argv, executable=program or fake_vmm_path(), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, env={"FAKE_VMM_THREADS": "|".join(threads)}, **rights)
         assert self.process.stdout.readline() == b"ready\n"
 
     def __enter__(self):

@@ -48,7 +48,8 @@ std::int64_t now(clockid_t clock) {
 
 struct Control {
   std::mutex mutex;
-  std::condition_variable changed;
+  std::condition_variable changed;   // For the threads,
+  std::condition_variable answered;  // and for who told them something.
   int round = 0;
   std::int64_t told_ns = 0;   // When this round began,
   std::int64_t until_ns = 0;  // and when it ends.
@@ -69,7 +70,7 @@ void work(Control& control, Worker& self) {
   std::unique_lock lock(control.mutex);
   self.tid = syscall(SYS_gettid);
   self.done_round = control.round;
-  control.changed.notify_all();
+  control.answered.notify_all();
   while (true) {
     control.changed.wait(
         lock, [&] { return self.end || self.done_round != control.round; });
@@ -86,7 +87,7 @@ void work(Control& control, Worker& self) {
     self.wall_ns = wall - told;
     self.cpu_ns = cpu_after - cpu_before;
     self.done_round = control.round;
-    control.changed.notify_all();
+    control.answered.notify_all();
   }
 }
 
@@ -97,7 +98,7 @@ class Vmm {
     Worker& worker = workers_.emplace_back();
     worker.name = name;
     worker.thread = std::thread(work, std::ref(control_), std::ref(worker));
-    control_.changed.wait(lock, [&] { return worker.tid != 0; });
+    control_.answered.wait(lock, [&] { return worker.tid != 0; });
   }
 
   void remove(const std::string& name) {
@@ -115,7 +116,7 @@ class Vmm {
     ++control_.round;
     control_.changed.notify_all();
     for (const Worker& worker : workers_) {
-      control_.changed.wait(
+      control_.answered.wait(
           lock, [&] { return worker.done_round == control_.round; });
     }
     for (const Worker& worker : workers_) {

@@ -29,7 +29,8 @@ void write_thread(const std::string& path, pid_t tid, const std::string& comm,
                                            std::to_string(figures.dispatches) +
                                            "\n");
   ProcTree::write(path + "/status",
-                  "Name:\t" + comm + "\nState:\tS (sleeping)\n" +
+                  "Name:\t" + comm + "\nState:\tS (sleeping)\nUid:\t" +
+                      std::to_string(figures.uid) + "\t7\t7\t7\n" +
                       "Cpus_allowed:\tff\nCpus_allowed_list:\t" +
                       figures.allowed + "\nvoluntary_ctxt_switches:\t" +
                       std::to_string(figures.voluntary) +

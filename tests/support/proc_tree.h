@@ -31,6 +31,7 @@ struct ThreadFigures {
   std::string allowed = "0-1023";
   std::uint64_t start = 1000;  // Ticks after boot.
   std::string cgroup = "/";
+  uid_t uid = 0;
 };
 
 class ProcTree {
