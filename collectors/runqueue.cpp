@@ -79,7 +79,7 @@ class Runqueue final : public Collector {
     if (options_.culprits)
       families.source("runqueue_quota", program_->quota_missing_reason());
     tell(snapshot);
-    const auto records = program_->read();
+    auto records = program_->read();
     if (!records) return records.error();
     add(snapshot, *records);
     say_waits(snapshot, families);
@@ -102,7 +102,7 @@ class Runqueue final : public Collector {
     program_->tell(pids);
   }
 
-  void add(const Snapshot& snapshot, const AccountRecords& records) {
+  void add(const Snapshot& snapshot, AccountRecords& records) {
     const auto domains = name_domains(snapshot);
     for (auto& [id, vm] : vms_) ++vm.missed;
     for (const Vm& vm : snapshot.vms) {
@@ -138,17 +138,15 @@ class Runqueue final : public Collector {
         "included; from eBPF, sched_switch.",
         bounds_);
     for (const Vm& vm : snapshot.vms) {
-      StolenTime::Waits sum;
-      for (const auto& [vcpu, waits] : vms_.at(vm.id()).time.waits()) {
-        if (options_.per_vcpu) {
-          latency.add_histogram(vm.labels.with("vcpu", std::to_string(vcpu)),
-                                waits.counts, seconds(waits.ns));
-        } else {
-          sum += waits;
-        }
+      const StolenTime& time = vms_.at(vm.id()).time;
+      if (!options_.per_vcpu) {
+        const auto& all = time.waits_of_all();
+        latency.add_histogram(vm.labels, all.counts, seconds(all.ns));
+        continue;
       }
-      if (!options_.per_vcpu)
-        latency.add_histogram(vm.labels, sum.counts, seconds(sum.ns));
+      for (const auto& [vcpu, waits] : time.waits())
+        latency.add_histogram(vm.labels.with("vcpu", std::to_string(vcpu)),
+                              waits.counts, seconds(waits.ns));
     }
   }
 

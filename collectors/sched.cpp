@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,12 @@
 
 namespace vcpu {
 namespace {
+
+std::size_t vcpus_of(const Snapshot& snapshot) {
+  std::size_t vcpus = 0;
+  for (const Vm& vm : snapshot.vms) vcpus += vm.vcpu_count;
+  return vcpus;
+}
 
 // Where each vCPU is, and where it may be.
 void place(const Snapshot& snapshot, Families& families) {
@@ -25,6 +32,8 @@ void place(const Snapshot& snapshot, Families& families) {
       families.gauge("vcpu_allowed_cpus",
                      "Number of online CPUs in the vCPU's affinity mask; from "
                      "/proc/PID/task/TID/status.");
+  for (Family* family : {&cpu, &node, &allowed})
+    family->reserve(vcpus_of(snapshot));
   for (const Vm& vm : snapshot.vms) {
     for (const Thread& vcpu : vm.vcpus()) {
       if (vcpu.cpu) {
@@ -83,6 +92,10 @@ class Sched final : public Collector {
         families.counter("vcpu_migrations_total",
                          "Times the vCPU moved to another physical CPU; from "
                          "/proc/PID/task/TID/sched, se.nr_migrations.");
+    const std::size_t vcpus = vcpus_of(snapshot);
+    for (Family* family : {&run, &steal, &dispatches, &migrations})
+      family->reserve(vcpus);
+    switches.reserve(2 * vcpus);
     for (const Vm& vm : snapshot.vms) {
       for (const Thread& vcpu : vm.vcpus()) {
         if (!vcpu.sched) continue;

@@ -60,9 +60,12 @@ void StolenTime::add(int vcpu, const account_record& record,
 void StolenTime::add_waits(int vcpu, const account& now, Seen& last) {
   Waits& waits = waits_[vcpu];
   if (now.waited == last.waited) return;
+  Waits more;
   for (std::size_t i = 0; i < WAIT_BUCKETS; ++i)
-    waits.counts[i] += now.waits[i] - last.waits[i];
-  waits.ns += now.waited - last.waited;
+    more.counts[i] = now.waits[i] - last.waits[i];
+  more.ns = now.waited - last.waited;
+  waits += more;
+  all_waits_ += more;
   last.waited = now.waited;
   std::copy_n(now.waits, WAIT_BUCKETS, last.waits.begin());
 }
@@ -106,9 +109,8 @@ void StolenTime::finish_pass() {
   }
   growth_.clear();
   grown_ns_ = 0;
-  std::erase_if(threads_, [&](const auto& one) {
-    return pass_ - one.second.pass > kPassesMissed;
-  });
+  threads_.erase_if(
+      [&](const auto& one) { return pass_ - one.second.pass > kPassesMissed; });
   ++pass_;
 }
 

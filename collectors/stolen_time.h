@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/base/flat_map.h"
 #include "collectors/runqueue.h"
 
 namespace vcpu {
@@ -60,7 +61,8 @@ class StolenTime {
   // Ends a pass: gives places, forgets threads that have ended long since.
   void finish_pass();
 
-  const std::map<int, Waits>& waits() const { return waits_; }
+  const FlatMap<int, Waits>& waits() const { return waits_; }
+  const Waits& waits_of_all() const { return all_waits_; }
   const std::map<Culprit, std::uint64_t>& named() const { return named_; }
   std::uint64_t unnamed(culprit_kind kind) const { return unnamed_[kind]; }
 
@@ -77,8 +79,9 @@ class StolenTime {
   void add_waits(int vcpu, const account& now, Seen& last);
   void add_culprits(const account& now, Seen& last, const Domains& domains);
 
-  std::map<ThreadId, Seen> threads_;
-  std::map<int, Waits> waits_;
+  FlatMap<ThreadId, Seen> threads_;
+  FlatMap<int, Waits> waits_;
+  Waits all_waits_;
   std::map<Culprit, std::uint64_t> named_;
   std::array<std::uint64_t, CULPRIT_KINDS> unnamed_{};
   std::map<Culprit, std::uint64_t> growth_;  // Of this pass.

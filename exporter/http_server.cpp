@@ -38,7 +38,7 @@ using Clock = std::chrono::steady_clock;
 
 // Small, because civetweb gives every write a timeout of its own: between two
 // of them the answer's whole time is looked at.
-constexpr std::size_t kWriteBytes = std::size_t{16} << 10;
+constexpr std::size_t kWriteBytes = std::size_t{64} << 10;
 
 bool equal_names(std::string_view left, std::string_view right) {
   return left.size() == right.size() &&

@@ -28,18 +28,38 @@ void append(std::string& text, const Label& label) {
 
 }  // namespace
 
+LabelSet::LabelSet(std::string text) {
+  const auto owned = std::make_shared<const std::string>(std::move(text));
+  text_ = *owned;
+  owner_ = owned;
+}
+
 LabelSet::LabelSet(std::initializer_list<Label> labels) {
   std::string text;
   for (const Label& label : labels) append(text, label);
-  text_ = std::make_shared<const std::string>(std::move(text));
+  *this = LabelSet(std::move(text));
 }
 
 LabelSet LabelSet::with(std::string_view name, std::string_view value) const {
-  std::string text(this->text());
+  std::string text(text_);
   append(text, {name, value});
-  LabelSet more;
-  more.text_ = std::make_shared<const std::string>(std::move(text));
-  return more;
+  return LabelSet(std::move(text));
+}
+
+LabelTexts::LabelTexts() {
+  constexpr std::size_t kBlock = 1024;  // Of a VM with 30 vCPUs.
+  texts_ = std::make_shared<TextStore>(kBlock);
+}
+
+LabelSet LabelTexts::add(const LabelSet& labels, std::string_view name,
+                         std::string_view value) {
+  std::string text(labels.text());
+  append(text, {name, value});
+  LabelSet kept;
+  kept.text_ = texts_->add(text);
+  kept.owner_ = texts_;
+  kept.kept_ = true;
+  return kept;
 }
 
 Family::Family(std::string name, std::string help, MetricType type,
@@ -50,7 +70,8 @@ Family::Family(std::string name, std::string help, MetricType type,
       bounds_(std::move(bounds)) {}
 
 void Family::add(const LabelSet& labels, double value) {
-  add_histogram(labels, {}, value);
+  expect(0);
+  samples_.push_back({keep(labels), value});
 }
 
 void Family::add(const LabelSet& labels, std::initializer_list<Label> more,
@@ -65,7 +86,15 @@ void Family::add_histogram(const LabelSet& labels,
                            std::span<const std::uint64_t> counts, double sum) {
   expect(counts.size());
   counts_.insert(counts_.end(), counts.begin(), counts.end());
-  samples_.push_back({labels_.add(labels.text()), sum});
+  samples_.push_back({keep(labels), sum});
+}
+
+std::string_view Family::keep(const LabelSet& labels) {
+  if (!labels.kept_) return labels_.add(labels.text());
+  // Of one VM one after the other.
+  if (owners_.empty() || owners_.back() != labels.owner_)
+    owners_.push_back(labels.owner_);
+  return labels.text();
 }
 
 void Family::expect(std::size_t counts) const {

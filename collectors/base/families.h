@@ -39,12 +39,30 @@ class LabelSet {
   // These labels and one more.
   LabelSet with(std::string_view name, std::string_view value) const;
 
-  std::string_view text() const {
-    return text_ ? std::string_view(*text_) : std::string_view();
-  }
+  std::string_view text() const { return text_; }
 
  private:
-  std::shared_ptr<const std::string> text_;  // Null: none.
+  friend class Family;
+  friend class LabelTexts;
+  explicit LabelSet(std::string text);
+
+  std::string_view text_;
+  std::shared_ptr<const void> owner_;  // Of the text; null where it is empty.
+  bool kept_ = false;  // In LabelTexts: samples look into it, without a copy.
+};
+
+// The labels of one thing that is there for many scrapes, a VM: what is made
+// here lies together, for as long as anything that bears it. It is made by one
+// thread, and read by any.
+class LabelTexts {
+ public:
+  LabelTexts();
+  // These labels and one more.
+  LabelSet add(const LabelSet& labels, std::string_view name,
+               std::string_view value);
+
+ private:
+  std::shared_ptr<TextStore> texts_;
 };
 
 enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram };
@@ -61,6 +79,9 @@ class Family {
   // `bounds`: as Families::histogram(); none for the other types.
   Family(std::string name, std::string help, MetricType type,
          std::vector<double> bounds = {});
+
+  // Makes room at once for so many samples.
+  void reserve(std::size_t samples) { samples_.reserve(samples); }
 
   void add(const LabelSet& labels, double value);
   // The same as labels.with() one after the other, but cheaper.
@@ -93,6 +114,7 @@ class Family {
     double value;
   };
   void expect(std::size_t counts) const;  // Else throws.
+  std::string_view keep(const LabelSet& labels);
   std::size_t counts_per_sample() const;
   std::size_t series_per_sample() const;
 
@@ -101,6 +123,7 @@ class Family {
   MetricType type_;
   std::vector<double> bounds_;
   TextStore labels_;
+  std::vector<std::shared_ptr<const void>> owners_;  // Of labels kept outside.
   std::string more_;  // Room to put labels together in.
   std::vector<Stored> samples_;
   std::vector<std::uint64_t> counts_;  // All samples' counts, likewise.

@@ -18,6 +18,8 @@ namespace vcpu {
 
 class TextStore {
  public:
+  explicit TextStore(std::size_t block = kBlock) : block_(block) {}
+
   // A copy of the parts, joined. Good until the store ends, or is moved from.
   template <typename... Part>
   std::string_view add(const Part&... parts) {
@@ -33,13 +35,14 @@ class TextStore {
 
   char* room_for(std::size_t size) {
     if (size > left_) {
-      left_ = std::max(size, kBlock);
+      left_ = std::max(size, block_);
       next_ = blocks_.emplace_back(left_, '\0').data();
     }
     left_ -= size;
     return std::exchange(next_, next_ + size);
   }
 
+  std::size_t block_;
   std::vector<std::string> blocks_;  // Too long to lie in the vector itself.
   char* next_ = nullptr;             // Where the next text goes,
   std::size_t left_ = 0;             // and how long it may be.

@@ -177,17 +177,22 @@ RunqueueProgram::~RunqueueProgram() = default;
 namespace vcpu {
 
 void AccountRecords::sort() {
-  std::sort(records_.begin(), records_.end(),
-            [](const auto* a, const auto* b) { return a->tid < b->tid; });
+  // As the kernel brings them; by /proc's ids within a namespace they may not.
+  if (!std::is_sorted(records_.begin(), records_.end()))
+    std::sort(records_.begin(), records_.end());
 }
 
-const account_record* AccountRecords::find(pid_t tid) const {
+const account_record* AccountRecords::find(pid_t tid) {
   const auto wanted = static_cast<__u32>(tid);
-  const auto found = std::partition_point(
-      records_.begin(), records_.end(),
-      [&](const auto* record) { return record->tid < wanted; });
-  if (found == records_.end() || (*found)->tid != wanted) return nullptr;
-  return *found;
+  if (next_ == records_.size() || records_[next_].first != wanted) {
+    const auto found = std::partition_point(
+        records_.begin(), records_.end(),
+        [&](const auto& record) { return record.first < wanted; });
+    next_ = static_cast<std::size_t>(found - records_.begin());
+  }
+  if (next_ == records_.size() || records_[next_].first != wanted)
+    return nullptr;
+  return records_[next_++].second;
 }
 
 RunqueueProgram::RunqueueProgram(std::unique_ptr<State> state)

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <tuple>
 #include <utility>
 
 #include "collectors/base/file.h"
@@ -27,6 +26,10 @@ std::uint64_t ticks(std::uint64_t ns) {
 
 std::string comm_of(const task_record& task) {
   return {task.comm, ::strnlen(task.comm, sizeof task.comm)};
+}
+
+std::uint64_t place_of(std::uint64_t tgid, std::uint64_t tid) {
+  return tgid << 32 | tid;
 }
 
 bool has(std::string_view mask, int cpu) {
@@ -71,20 +74,24 @@ bool BpfTaskReader::read_records() {
   }
   for_each_record(*read, TASK_RECORD, [this](std::string_view record) {
     if (record.size() < sizeof(task_record)) return;
-    records_.push_back({reinterpret_cast<const task_record*>(record.data()),
+    const auto* const task =
+        reinterpret_cast<const task_record*>(record.data());
+    records_.push_back({place_of(task->tgid, task->tid), task,
                         record.substr(sizeof(task_record))});
   });
-  std::sort(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.task->tgid, a.task->tid) <
-           std::tie(b.task->tgid, b.task->tid);
-  });
+  const auto by_place = [](const Record& a, const Record& b) {
+    return a.place < b.place;
+  };
+  // The kernel goes by tid: so do most VMs' threads.
+  if (!std::is_sorted(records_.begin(), records_.end(), by_place))
+    std::sort(records_.begin(), records_.end(), by_place);
   return true;
 }
 
 Result<std::vector<Process>> BpfTaskReader::processes(Families& said) {
   if (!read_records()) return procfs_.processes(said);
   std::vector<Process> processes;
-  for (const auto& [task, mask] : records_) {
+  for (const auto& [place, task, mask] : records_) {
     if (task->tid != task->tgid) continue;
     processes.push_back({static_cast<pid_t>(task->tid), comm_of(*task),
                          ticks(task->start_ns), task->num_threads,
@@ -108,13 +115,14 @@ void BpfTaskReader::choose(const std::vector<pid_t>& pids, Families& said) {
 
 std::span<const BpfTaskReader::Record> BpfTaskReader::records_of(
     pid_t pid) const {
-  const auto tgid = static_cast<__u32>(pid);
+  const auto tgid = static_cast<std::uint64_t>(pid);
   const auto first = std::partition_point(
       records_.begin(), records_.end(),
-      [&](const Record& record) { return record.task->tgid < tgid; });
-  const auto last = std::partition_point(
-      first, records_.end(),
-      [&](const Record& record) { return record.task->tgid == tgid; });
+      [&](const Record& record) { return record.place < place_of(tgid, 0); });
+  const auto last =
+      std::partition_point(first, records_.end(), [&](const Record& record) {
+        return record.place < place_of(tgid + 1, 0);
+      });
   return {first, last};
 }
 

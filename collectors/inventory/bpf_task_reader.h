@@ -7,6 +7,7 @@
 // Besides what /proc tells, it sees waits that still go on.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,7 +42,8 @@ class BpfTaskReader final : public TaskReader {
   void report(Families& said) override;
 
  private:
-  struct Record {  // Into what the program read last.
+  struct Record {         // Into what the program read last.
+    std::uint64_t place;  // Process, then tid: to sort by without a look there.
     const task_record* task;
     std::string_view mask;  // Words of it, as the kernel has them.
   };

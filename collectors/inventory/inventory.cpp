@@ -106,7 +106,7 @@ Result<Snapshot> Inventory::take(Families& said) {
       continue;
     }
     const auto& facts = alive[i].facts;
-    Vm vm = make_vm(*alive[i].instance, labels[i], std::move(alive[i].tasks));
+    Vm vm = make_vm(*alive[i].instance, labels[i], alive[i].tasks);
     if (facts) vm.memory_use = alive[i].instance->raise(facts->memory);
     members.push_back({vm.id(), facts ? facts->groups : 0});
     // By both: anybody can start a process with a uuid that is not his.
@@ -257,15 +257,14 @@ std::optional<Inventory::Instance> Inventory::make_instance(
   return instance;
 }
 
-RoleOfThread Inventory::role_of(const Instance& instance, const Task& task) {
+RoleOfThread Inventory::role_of(Instance& instance, const Task& task) const {
   const auto by_name =
       role_by_name(instance.identity.vmm, task.comm, instance.key.comm,
                    task.tid == instance.key.pid);
   if (by_name) return *by_name;
-  const auto groups = read_file(path_of(instance.key.pid) + "/task/" +
-                                std::to_string(task.tid) + "/cgroup");
-  if (!groups) return {};
-  return role_by_cgroup(cpu_cgroup(*groups)).value_or(RoleOfThread{});
+  return instance.group_roles.of(
+      {task.tid, task.start_ticks},
+      path_of(instance.key.pid) + "/task/" + std::to_string(task.tid));
 }
 
 std::vector<Task> Inventory::read_tasks(const Instance& instance,
@@ -303,8 +302,9 @@ void Inventory::leave_out_namesakes(const VmTotals& totals,
   };
   const auto rank = [&](const TaskWithRole& one) {
     const auto& [task, role] = one;
-    const bool known = totals.carries(role.vcpu, {task.tid, task.start_ticks});
-    return std::tuple(!known, task.start_ticks, task.tid);
+    const bool known =
+        totals.carries(role.vcpu, {task->tid, task->start_ticks});
+    return std::tuple(!known, task->start_ticks, task->tid);
   };
   std::sort(tasks.begin(), tasks.end(), [&](const auto& a, const auto& b) {
     return place(a) != place(b) ? place(a) < place(b) : rank(a) < rank(b);
@@ -317,7 +317,7 @@ void Inventory::leave_out_namesakes(const VmTotals& totals,
 }
 
 Vm Inventory::make_vm(Instance& instance, const std::string& domain,
-                      std::vector<Task> tasks) {
+                      const std::vector<Task>& tasks) {
   Vm vm;
   vm.domain = domain;
   vm.name = instance.identity.name;
@@ -334,20 +334,17 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.start_time_seconds = instance.start_time_seconds;
   std::vector<TaskWithRole> known;
   known.reserve(tasks.size());
-  for (Task& task : tasks) {
-    const auto role = role_of(instance, task);
-    known.push_back({std::move(task), role});
-  }
+  for (const Task& task : tasks)
+    known.push_back({&task, role_of(instance, task)});
+  instance.group_roles.finish_pass();
   leave_out_namesakes(instance.totals, known);
-  if (std::exchange(instance.domain, domain) != domain) {
-    instance.labels = {{"domain", domain}};
-    instance.vcpu_labels.clear();
-  }
+  if (instance.domain != domain) instance.be_called(domain);
   vm.labels = instance.labels;
+  vm.threads.reserve(known.size());
   for (const TaskWithRole& one : known) {
     if (one.role.role == ThreadRole::kVcpu) {
       ++vm.vcpu_count;
-      if (auto accel = accel_by_name(one.task.comm); !accel.empty())
+      if (auto accel = accel_by_name(one.task->comm); !accel.empty())
         vm.accel = std::move(accel);
     }
     vm.threads.push_back(make_thread(instance, one));
@@ -356,14 +353,22 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   return vm;
 }
 
+void Inventory::Instance::be_called(const std::string& name) {
+  domain = name;
+  texts = LabelTexts();
+  labels = texts.add({}, "domain", name);
+  vcpu_labels.clear();
+}
+
 const LabelSet& Inventory::Instance::labels_of(int vcpu) {
-  const auto [found, added] = vcpu_labels.try_emplace(vcpu);
-  if (added) found->second = labels.with("vcpu", std::to_string(vcpu));
-  return found->second;
+  const auto [known, added] = vcpu_labels.insert(vcpu);
+  if (added) known = texts.add(labels, "vcpu", std::to_string(vcpu));
+  return known;
 }
 
 Thread Inventory::make_thread(Instance& instance, const TaskWithRole& known) {
-  const auto& [task, role] = known;
+  const Task& task = *known.task;
+  const RoleOfThread& role = known.role;
   Thread thread;
   thread.tid = task.tid;
   thread.role = role.role;

@@ -20,10 +20,12 @@
 #include <vector>
 
 #include "collectors/base/families.h"
+#include "collectors/base/flat_map.h"
 #include "collectors/base/result.h"
 #include "collectors/base/roots.h"
 #include "collectors/inventory/command_lines.h"
 #include "collectors/inventory/domain_names.h"
+#include "collectors/inventory/group_roles.h"
 #include "collectors/inventory/task_reader.h"
 #include "collectors/inventory/thread_role.h"
 #include "collectors/inventory/vm_limits.h"
@@ -60,18 +62,21 @@ class Inventory {
     bool shown = true;  // Not beyond a limit.
     double start_time_seconds = 0;
     VmTotals totals;
+    GroupRoles group_roles;
     int missed = 0;  // Passes in which it was not to be seen.
     std::uint64_t major_faults = 0;
-    std::string domain;                   // What it was called last,
-    LabelSet labels;                      // its labels,
-    std::map<int, LabelSet> vcpu_labels;  // and its vCPUs'.
+    std::string domain;                  // What it was called last,
+    LabelTexts texts;                    // and of that name:
+    LabelSet labels;                     // its labels,
+    FlatMap<int, LabelSet> vcpu_labels;  // and its vCPUs'.
 
+    void be_called(const std::string& name);
     const LabelSet& labels_of(int vcpu);
     MemoryUse raise(MemoryUse now);  // To what was seen before.
   };
 
   struct TaskWithRole {
-    Task task;
+    const Task* task;
     RoleOfThread role;
   };
 
@@ -96,9 +101,9 @@ class Inventory {
   static void leave_out_namesakes(const VmTotals& totals,
                                   std::vector<TaskWithRole>& tasks);
   Vm make_vm(Instance& instance, const std::string& domain,
-             std::vector<Task> tasks);
+             const std::vector<Task>& tasks);
   static Thread make_thread(Instance& instance, const TaskWithRole& known);
-  RoleOfThread role_of(const Instance& instance, const Task& task);
+  RoleOfThread role_of(Instance& instance, const Task& task) const;
 
   Roots roots_;
   std::unique_ptr<TaskReader> tasks_;

@@ -54,13 +54,13 @@ SchedStat last_told(const SchedStat& before, SchedStat now) {
 }  // namespace
 
 bool VmTotals::carries(int index, ThreadId thread) const {
-  const auto found = vcpus_.find(index);
-  return found != vcpus_.end() && found->second.thread == thread;
+  const Vcpu* const vcpu = vcpus_.find(index);
+  return vcpu != nullptr && vcpu->thread == thread;
 }
 
 SchedStat VmTotals::vcpu(int index, ThreadId thread, const SchedStat& raw) {
-  auto [found, added] = vcpus_.try_emplace(index, Vcpu{thread, {}, raw});
-  Vcpu& vcpu = found->second;
+  auto [vcpu, added] = vcpus_.insert(index);
+  if (added) vcpu.thread = thread;
   if (vcpu.thread != thread || fell(vcpu.last, raw)) {
     vcpu.ended = last_told(vcpu.ended, sum(vcpu.ended, vcpu.last));
     vcpu.thread = thread;
@@ -82,7 +82,7 @@ void VmTotals::role(ThreadRole role, ThreadId thread, const SchedStat& raw) {
 }
 
 std::vector<RoleTime> VmTotals::finish_pass() {
-  std::erase_if(threads_, [this](const auto& item) {
+  threads_.erase_if([this](const auto& item) {
     return pass_ - item.second.pass > kPassesMissed;
   });
   ++pass_;

@@ -12,10 +12,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
 #include <utility>
 #include <vector>
 
+#include "collectors/base/flat_map.h"
 #include "collectors/snapshot.h"
 
 namespace vcpu {
@@ -50,9 +50,9 @@ class VmTotals {
     SchedStat last;
     std::uint64_t pass = 0;
   };
-  std::map<int, Vcpu> vcpus_;
-  std::map<ThreadId, Seen> threads_;
-  std::map<ThreadRole, RoleTime> roles_;
+  FlatMap<int, Vcpu> vcpus_;
+  FlatMap<ThreadId, Seen> threads_;
+  FlatMap<ThreadRole, RoleTime> roles_;
   std::uint64_t pass_ = 0;
 };
 

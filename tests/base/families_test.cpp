@@ -44,6 +44,29 @@ TEST(LabelSet, GrowsIntoANewOne) {
   EXPECT_EQ(LabelSet().with("vcpu", "1").text(), "vcpu=\"1\"");
 }
 
+TEST(LabelTexts, MakeTheSameLabelsAsWith) {
+  LabelTexts texts;
+  const auto domain = texts.add({}, "domain", "a\"b");
+  const auto vcpu = texts.add(domain, "vcpu", "0");
+  EXPECT_EQ(domain.text(), R"(domain="a\"b")");
+  EXPECT_EQ(vcpu.text(), R"(domain="a\"b",vcpu="0")");
+}
+
+TEST(LabelTexts, LiveAsLongAsASampleThatLooksIntoThem) {
+  Family family("vcpu_up", "Whether.", MetricType::kGauge);
+  std::optional<LabelTexts> first(std::in_place);
+  std::optional<LabelTexts> second(std::in_place);
+  for (int i = 0; i < 2; ++i) {
+    family.add(first->add({}, "domain", "one"), 1);
+    family.add(second->add({}, "domain", "two"), 2);
+  }
+  first.reset();
+  second.reset();
+  EXPECT_EQ(family.sample(0).labels, "domain=\"one\"");
+  EXPECT_EQ(family.sample(1).labels, "domain=\"two\"");
+  EXPECT_EQ(family.sample(3).labels, "domain=\"two\"");
+}
+
 TEST(Family, SaysWhatItWasMadeOf) {
   const Family family("vcpu_up", "Whether.", MetricType::kGauge);
   EXPECT_EQ(family.name(), "vcpu_up");

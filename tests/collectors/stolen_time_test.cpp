@@ -118,7 +118,7 @@ TEST(StolenTime, AThreadThatWasMissingForAPassIsNotCountedTwice) {
   kernel.charge(vm(100), 3 * kMs);
   pass(time, 0, kernel, kDomains);
   EXPECT_EQ(sum(time), 53 * kMs);
-  EXPECT_EQ(time.waits().at(0).ns, 53 * kMs);
+  EXPECT_EQ(time.waits().find(0)->ns, 53 * kMs);
 }
 
 TEST(StolenTime, WhoIsCalledOtherIsOneOfTheOthers) {
@@ -165,8 +165,8 @@ TEST(StolenTime, AThreadThatHasEndedStaysCountedAndItsTidStartsAnew) {
   next.record.account.waits[3] = 1;
   next.charge(vm(100), 10 * kMs);
   pass(time, 1, next, kDomains);
-  EXPECT_EQ(time.waits().at(1).counts[3], 3U);
-  EXPECT_EQ(time.waits().at(1).ns, 60 * kMs);
+  EXPECT_EQ(time.waits().find(1)->counts[3], 3U);
+  EXPECT_EQ(time.waits().find(1)->ns, 60 * kMs);
   EXPECT_EQ(sum(time), 60 * kMs);
 }
 
