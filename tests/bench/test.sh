@@ -24,6 +24,22 @@ if [ "$(id -u)" = 0 ]; then
   result "bench: how a scrape's cost grows is measured" \
     "$([ $status = 0 ] && grep -q "it grows with the power " <<<"$growth" || echo "status $status: $growth")"
   result "bench: their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"
+  build=$(dirname "$program")
+  if [ "$("$(dirname "$0")/side_by_side.py" "$build" --can)" = yes ]; then
+    others=$("$(dirname "$0")/side_by_side.py" "$build" --vms 2 --vcpus 1 --rounds 1 --scrapes 1 --peace 0.1 2>&1)
+    status=$?
+    missing=
+    for row in vcpu_exporter "vcpu_exporter, scheduling" "open, read, close" libvirt_exporter node_exporter \
+      "node_exporter --collector.processes" "node_exporter, schedstat alone"; do
+      grep -q "^| $row | -\?[0-9.]* | [0-9.]* | [0-9.]* | [1-9][0-9]* | [0-9.]* | [1-9][0-9]* |" <<<"$others" || missing+="no row '$row'; "
+    done
+    # Six samples of each vCPU.
+    grep -q "^| open, read, close |[^|]*|[^|]*|[^|]*| 12 |" <<<"$others" || missing+="not every vCPU was read; "
+    result "bench: this exporter and others are measured side by side on real machines" \
+      "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$others")"
+  else
+    echo "skip bench: exporters side by side: $("$(dirname "$0")/side_by_side.py" "$build" --can)"
+  fi
 else
   echo "skip bench: only root makes control groups for a scrape to be measured"
 fi
