@@ -59,12 +59,24 @@ class PausedGuest:
 """
 
 
+class WorkingGuest(guests.Guest):
+    """A Linux that starts a program on every vCPU each second."""
+
+    def __init__(self, name, host, vcpus):
+        super().__init__(name, host.work, guests.kernel(), host.initrd(), vcpus)
+        self.kernel_arguments = "console=ttyS0 quiet work=little"
+
+    def xml(self, _cpus=None):
+        return super().xml(f"0-{os.cpu_count() - 1}")
+
+
 class Host:
     """libvirtd and these machines, from __enter__ to __exit__; one in a process, as its mounts are the process's."""
 
     def __init__(self):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="vcpu-bench-"))
         self.libvirt = None
+        self._initrd = None
 
     def __enter__(self):
         try:
@@ -83,6 +95,10 @@ class Host:
                 self.libvirt.close()
         finally:
             shutil.rmtree(self.work)
+
+    def initrd(self):
+        self._initrd = self._initrd or guests.make_initrd(self.work)
+        return self._initrd
 
     def start(self, *flags, machines):
         """`flags` are those of "virsh create"; `machines` have a uuid and are described by xml()."""
