@@ -5,7 +5,9 @@ import contextlib
 import ctypes
 import json
 import os
+import pathlib
 import platform
+import re
 import shutil
 import subprocess
 
@@ -35,8 +37,18 @@ def counting():
         os.close(descriptor)
 
 
+def held_by(pid):
+    """The ids of the programs that the process has open, or a link to them."""
+    ids = set()
+    for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Closed meanwhile.
+            ids.update(map(int, re.findall(r"^prog_id:\s*(\d+)", entry.read_text(), re.MULTILINE)))
+    return ids
+
+
 def programs_of(pid):
     """{id: Program} of those that the process holds, since they were first counted."""
+    held = held_by(pid)
     shown = subprocess.run([bpftool(), "--json", "prog", "show"], capture_output=True, check=True).stdout
     return {program["id"]: Program(program.get("name", "?"), program.get("run_cnt", 0), program.get("run_time_ns", 0) / 1e9)
-            for program in json.loads(shown) if pid in (holder["pid"] for holder in program.get("pids", []))}
+            for program in json.loads(shown) if program["id"] in held}

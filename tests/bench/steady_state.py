@@ -23,7 +23,7 @@ import program  # of tests/program, by real_guests
 from processes import wait_for  # of tests/live, likewise
 
 GOAL = 0.0002  # Of one CPU: the exporter and its children.
-ITERATORS = {"tell_task"}  # What runs in the exporter's own time.
+ITERATORS = {"read_tasks", "read_accounts"}  # What runs in the exporter's own time.
 BOOT_SECONDS = 600
 
 Moment = collections.namedtuple("Moment", "clock own libvirtd programs")
@@ -128,7 +128,7 @@ def run(args, host, stack):
     machines = [real_guests.WorkingGuest(f"steady-{number}", host, args.vcpus) for number in range(args.vms)]
     host.start(machines=machines)
     for machine in machines:
-        wait_for(machine.is_ready, BOOT_SECONDS, f"{machine.name} to boot", )
+        wait_for(machine.is_ready, BOOT_SECONDS, f"{machine.name} to boot")
     libvirtd = host.libvirt.daemon.pid
     if bpf_stats.bpftool():
         stack.enter_context(bpf_stats.counting())

@@ -37,6 +37,18 @@ if [ "$(id -u)" = 0 ]; then
     grep -q "^| open, read, close |[^|]*|[^|]*|[^|]*| 12 |" <<<"$others" || missing+="not every vCPU was read; "
     result "bench: this exporter and others are measured side by side on real machines" \
       "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$others")"
+    steady=$("$(dirname "$0")/steady_state.py" "$build" --vms 1 --vcpus 2 --minutes 0.05 --interval 1 2>&1)
+    status=$?
+    missing=
+    for row in "exporter and children" vcpu_exporter vcpu_libvirt libvirtd; do
+      grep -q "^| $row | [0-9.]* | [0-9.]*% |" <<<"$steady" || missing+="no row '$row'; "
+    done
+    if [ -x "$program" ]; then # Built with eBPF.
+      grep -q "^| eBPF on_switch | [0-9.]* | [0-9.]*% | [1-9][0-9]* ns, [1-9][0-9]* runs |$" <<<"$steady" || missing+="no eBPF programs; "
+    fi
+    grep -q "^[34] s, 3 scrapes; the vCPUs took [0-9.]* CPUs and were put on one [1-9]" <<<"$steady" || missing+="the vCPUs did not work; "
+    result "bench: what the exporter takes in the long run is measured on real machines that work" \
+      "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$steady")"
   else
     echo "skip bench: exporters side by side: $("$(dirname "$0")/side_by_side.py" "$build" --can)"
   fi
