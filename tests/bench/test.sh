@@ -56,6 +56,22 @@ else
   echo "skip bench: only root makes control groups for a scrape to be measured"
 fi
 
+parts=$(dirname "$program")/vcpu_parts
+run=$("$parts" --benchmark_filter='^(sched|text|parse_task_stat)/10$' --benchmark_min_time=0.01 2>&1)
+status=$?
+missing=
+for part in sched text parse_task_stat; do
+  grep -Eq "^$part/10 +[0-9.]+ us .*each=[0-9.]+" <<<"$run" || missing+="no part '$part'; "
+done
+result "bench: parts of a scrape are measured" "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$run")"
+if command -v valgrind >/dev/null; then
+  instructions=$("$(dirname "$0")/instructions.py" "$(dirname "$program")" 2>&1)
+  result "bench: no part of a scrape takes more instructions than it may" \
+    "$([ $? = 0 ] || echo "$instructions")"
+else
+  echo "skip bench: instructions are not counted, as valgrind is not installed"
+fi
+
 if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
   fleet=$("$(dirname "$0")/fleet_dashboard.py" --hosts=20 --vms=2 2>&1)
   status=$?
