@@ -15,6 +15,9 @@ if [ "$(id -u)" = 0 ]; then
   for row in inventory sched memory cgroup numa "whole: wall clock" "scheduling, gzip: CPU of the exporter"; do
     grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
   done
+  for row in "text and HTTP: what is left of the whole's CPU" "gzip: what it adds"; do
+    grep -q "^| $row | -\?[0-9.]* | |$" <<<"$cost" || missing+="no row '$row'; "
+  done
   grep -q "^3 virtual machines, 6 vCPUs, [1-9]" <<<"$cost" || missing+="it did not see the machines; "
   ! command -v strace >/dev/null || grep -q "^[1-9][0-9]* system calls: read [1-9]" <<<"$cost" || missing+="no system calls; "
   result "bench: a scrape of machines made for it is measured by collector" \
