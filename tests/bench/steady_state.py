@@ -10,6 +10,7 @@ exporter's own time as well.
 import argparse
 import collections
 import contextlib
+import os
 import pathlib
 import sys
 import time
@@ -125,7 +126,7 @@ def measure(watched, args):
 
 
 def run(args, host, stack):
-    machines = [real_guests.WorkingGuest(f"steady-{number}", host, args.vcpus) for number in range(args.vms)]
+    machines = [real_guests.WorkingGuest(f"steady-{os.getpid()}-{number}", host, args.vcpus) for number in range(args.vms)]
     host.start(machines=machines)
     for machine in machines:
         wait_for(machine.is_ready, BOOT_SECONDS, f"{machine.name} to boot")
