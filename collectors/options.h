@@ -13,6 +13,10 @@
 
 namespace vcpu {
 
+struct SchedOptions {
+  bool per_vcpu = true;  // Else sums of each VM's vCPUs.
+};
+
 struct RunqueueOptions {
   bool per_vcpu = false;  // A histogram per vCPU, not per VM.
   bool culprits = true;   // Who took the time; else the histogram alone.
@@ -66,6 +70,7 @@ struct CollectorOptions {
   MetadataOptions metadata = {};
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
   std::shared_ptr<TasksProgram> tasks = {};     // Likewise.
+  SchedOptions sched = {};
 };
 
 }  // namespace vcpu

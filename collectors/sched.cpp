@@ -6,6 +6,7 @@
 #include <string>
 
 #include "collectors/catalog.h"
+#include "collectors/vcpu_sums.h"
 
 namespace vcpu {
 namespace {
@@ -66,68 +67,120 @@ void say_waiting(const Snapshot& snapshot, Families& families) {
   }
 }
 
+void add_switches(Family& switches, const LabelSet& labels,
+                  const SchedStat& sched) {
+  if (const auto given_up = sched.voluntary)
+    switches.add(labels, {{"kind", "voluntary"}},
+                 static_cast<double>(*given_up));
+  if (const auto lost = sched.involuntary)
+    switches.add(labels, {{"kind", "involuntary"}}, static_cast<double>(*lost));
+}
+
+void say_each(const Snapshot& snapshot, Families& families) {
+  auto& run = families.counter("vcpu_run_seconds_total",
+                               "Time the vCPU ran on a physical CPU; from "
+                               "/proc/PID/task/TID/schedstat, field 1.");
+  auto& steal = families.counter(
+      "vcpu_steal_seconds_total",
+      "Time the vCPU was runnable but waited for a physical CPU, time "
+      "stopped by a CPU quota included; from /proc/PID/task/TID/schedstat, "
+      "field 2.");
+  auto& dispatches =
+      families.counter("vcpu_dispatches_total",
+                       "Times the vCPU was put on a physical CPU; from "
+                       "/proc/PID/task/TID/schedstat, field 3.");
+  auto& switches = families.counter(
+      "vcpu_context_switches_total",
+      "Times the vCPU left its physical CPU: voluntary as it had nothing to "
+      "do, involuntary as another task took its place; from "
+      "/proc/PID/task/TID/status.");
+  auto& migrations =
+      families.counter("vcpu_migrations_total",
+                       "Times the vCPU moved to another physical CPU; from "
+                       "/proc/PID/task/TID/sched, se.nr_migrations.");
+  const std::size_t vcpus = vcpus_of(snapshot);
+  for (Family* family : {&run, &steal, &dispatches, &migrations})
+    family->reserve(vcpus);
+  switches.reserve(2 * vcpus);
+  for (const Vm& vm : snapshot.vms) {
+    for (const Thread& vcpu : vm.vcpus()) {
+      if (!vcpu.sched) continue;
+      run.add(vcpu.labels, seconds(vcpu.sched->run_ns));
+      steal.add(vcpu.labels, seconds(vcpu.sched->wait_ns));
+      dispatches.add(vcpu.labels, static_cast<double>(vcpu.sched->dispatches));
+      add_switches(switches, vcpu.labels, *vcpu.sched);
+      if (const auto moves = vcpu.sched->migrations)
+        migrations.add(vcpu.labels, static_cast<double>(*moves));
+    }
+  }
+  place(snapshot, families);
+}
+
+void say_sums(const Snapshot& snapshot, const VcpuSums& sums,
+              Families& families) {
+  auto& run = families.counter(
+      "vcpu_domain_run_seconds_total",
+      "Time the VM's vCPUs ran on physical CPUs since the exporter first saw "
+      "the VM, unplugged ones included; from /proc/PID/task/TID/schedstat.");
+  auto& steal = families.counter(
+      "vcpu_domain_steal_seconds_total",
+      "Time the VM's vCPUs were runnable but waited for a physical CPU since "
+      "the exporter first saw the VM, time stopped by a CPU quota and "
+      "unplugged ones included; from /proc/PID/task/TID/schedstat.");
+  auto& dispatches = families.counter(
+      "vcpu_domain_dispatches_total",
+      "Times the VM's vCPUs were put on a physical CPU since the exporter "
+      "first saw the VM; from /proc/PID/task/TID/schedstat.");
+  auto& switches = families.counter(
+      "vcpu_domain_context_switches_total",
+      "Times the VM's vCPUs left their physical CPU since the exporter first "
+      "saw the VM, voluntary or involuntary; from /proc/PID/task/TID/status.");
+  auto& migrations = families.counter(
+      "vcpu_domain_migrations_total",
+      "Times the VM's vCPUs moved to another physical CPU since the exporter "
+      "first saw the VM; from /proc/PID/task/TID/sched, se.nr_migrations.");
+  auto& present = families.gauge(
+      "vcpu_domain_present_vcpus",
+      "vCPUs that the VM has a thread for; from /proc/PID/task.");
+  for (const Vm& vm : snapshot.vms) {
+    present.add(vm.labels, static_cast<double>(vm.vcpu_count));
+    const auto sum = sums.of(vm);
+    if (!sum) continue;
+    run.add(vm.labels, seconds(sum->run_ns));
+    steal.add(vm.labels, seconds(sum->wait_ns));
+    dispatches.add(vm.labels, static_cast<double>(sum->dispatches));
+    add_switches(switches, vm.labels, *sum);
+    if (const auto moves = sum->migrations)
+      migrations.add(vm.labels, static_cast<double>(*moves));
+  }
+}
+
 class Sched final : public Collector {
  public:
+  explicit Sched(const SchedOptions& options) : options_(options) {}
+
   std::string_view name() const override { return "sched"; }
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
-    auto& run = families.counter("vcpu_run_seconds_total",
-                                 "Time the vCPU ran on a physical CPU; from "
-                                 "/proc/PID/task/TID/schedstat, field 1.");
-    auto& steal = families.counter(
-        "vcpu_steal_seconds_total",
-        "Time the vCPU was runnable but waited for a physical CPU, time "
-        "stopped by a CPU quota included; from /proc/PID/task/TID/schedstat, "
-        "field 2.");
-    auto& dispatches =
-        families.counter("vcpu_dispatches_total",
-                         "Times the vCPU was put on a physical CPU; from "
-                         "/proc/PID/task/TID/schedstat, field 3.");
-    auto& switches = families.counter(
-        "vcpu_context_switches_total",
-        "Times the vCPU left its physical CPU: voluntary as it had nothing to "
-        "do, involuntary as another task took its place; from "
-        "/proc/PID/task/TID/status.");
-    auto& migrations =
-        families.counter("vcpu_migrations_total",
-                         "Times the vCPU moved to another physical CPU; from "
-                         "/proc/PID/task/TID/sched, se.nr_migrations.");
-    const std::size_t vcpus = vcpus_of(snapshot);
-    for (Family* family : {&run, &steal, &dispatches, &migrations})
-      family->reserve(vcpus);
-    switches.reserve(2 * vcpus);
-    for (const Vm& vm : snapshot.vms) {
-      for (const Thread& vcpu : vm.vcpus()) {
-        if (!vcpu.sched) continue;
-        run.add(vcpu.labels, seconds(vcpu.sched->run_ns));
-        steal.add(vcpu.labels, seconds(vcpu.sched->wait_ns));
-        dispatches.add(vcpu.labels,
-                       static_cast<double>(vcpu.sched->dispatches));
-        add_switches(switches, vcpu);
-        if (const auto moves = vcpu.sched->migrations)
-          migrations.add(vcpu.labels, static_cast<double>(*moves));
-      }
+    if (options_.per_vcpu) {
+      say_each(snapshot, families);
+    } else {
+      sums_.see(snapshot);
+      say_sums(snapshot, sums_, families);
     }
-    place(snapshot, families);
     say_waiting(snapshot, families);
     return {};
   }
 
  private:
-  static void add_switches(Family& switches, const Thread& vcpu) {
-    if (const auto given_up = vcpu.sched->voluntary)
-      switches.add(vcpu.labels, {{"kind", "voluntary"}},
-                   static_cast<double>(*given_up));
-    if (const auto lost = vcpu.sched->involuntary)
-      switches.add(vcpu.labels, {{"kind", "involuntary"}},
-                   static_cast<double>(*lost));
-  }
+  SchedOptions options_;
+  VcpuSums sums_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_sched(const CollectorOptions& /*options*/) {
-  return std::make_unique<Sched>();
+std::unique_ptr<Collector> make_sched(const CollectorOptions& options) {
+  return std::make_unique<Sched>(options.sched);
 }
 
 }  // namespace vcpu

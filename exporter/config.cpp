@@ -285,6 +285,10 @@ std::string assign_ebpf(Config& config, const Values& values) {
   return assign_switch(config.ebpf_enabled, values.front());
 }
 
+std::string assign_sched_per_vcpu(Config& config, const Values& values) {
+  return assign_switch(config.sched.per_vcpu, values.front());
+}
+
 std::string assign_runqueue_per_vcpu(Config& config, const Values& values) {
   return assign_switch(config.runqueue.per_vcpu, values.front());
 }
@@ -619,6 +623,9 @@ const std::vector<Setting>& settings() {
        "Load eBPF programs where the kernel and our rights allow it (default: "
        "yes)",
        assign_ebpf},
+      {"sched", "per_vcpu", Type::kSwitch, "collector.sched.per-vcpu", "",
+       "Figures of each vCPU; else sums of each VM's (default: yes)",
+       assign_sched_per_vcpu},
       {"runqueue", "per_vcpu", Type::kSwitch, "collector.runqueue.per-vcpu", "",
        "A latency histogram per vCPU instead of per VM (default: no)",
        assign_runqueue_per_vcpu},

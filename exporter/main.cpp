@@ -100,7 +100,8 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
                                  config.runqueue, config.perf,
                                  config.numa,     config.block,
                                  config.kvm,      config.metadata,
-                                 libvirt.monitor, tasks ? *tasks : nullptr};
+                                 libvirt.monitor, tasks ? *tasks : nullptr,
+                                 config.sched};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },

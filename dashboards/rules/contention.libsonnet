@@ -35,6 +35,15 @@ local lib = import '../lib/rule.libsonnet';
     ||| % { stolenByQuota: stolenByQuota, domainThrottled: domainThrottled }
   ),
 
+  // Of an exporter that tells sums of the VM's vCPUs alone (--no-collector.sched.per-vcpu): the mean, as vCPU `all`.
+  local domainSteal = rate('vcpu_domain_steal_seconds_total'),
+  local summed = |||
+    label_replace(
+      clamp((%(steal)s - (%(quota)s or %(steal)s * 0)) / (%(vcpus)s > 0), 0, 1),
+      "vcpu", "all", "", ""
+    )
+  ||| % { steal: domainSteal, quota: quota.record, vcpus: rule.select('vcpu_domain_present_vcpus') },
+
   // A quota on the whole VM stops all its vCPUs; each bears it in proportion to its steal.
   local contention = record(
     'instance_domain_vcpu',
@@ -53,7 +62,9 @@ local lib = import '../lib/rule.libsonnet';
         or
         sum without (vcpu) (%(unthrottled)s) * 0 + 1
       )
-    ||| % { steal: steal, quota: quota.record, unthrottled: unthrottled.record },
+      or
+      %(summed)s
+    ||| % { steal: steal, quota: quota.record, unthrottled: unthrottled.record, summed: summed },
     { hypervisor: 'kvm' },
   ),
 

@@ -8,7 +8,10 @@ local lib = import '../lib/rule.libsonnet';
   local limits = config.alerts,
 
   local run = rule.recordRate(
-    'instance_domain', 'vcpu_run', 'sum', 'sum without (vcpu) (%s)' % rule.rate('vcpu_run_seconds_total')
+    'instance_domain', 'vcpu_run', 'sum', 'sum without (vcpu) (%s) or %s' % [
+      rule.rate('vcpu_run_seconds_total'),
+      rule.rate('vcpu_domain_run_seconds_total'),
+    ]
   ),
   local involuntary = rule.recordRate(
     'instance_domain',

@@ -125,11 +125,17 @@ def print_table(by_kind):
     print("| ms per scrape | median | p99 |\n|---|---|---|")
     for collector, values in by_kind["whole"].by_collector.items():
         row(collector, values)
+    whole = by_kind["whole"]
+    left = statistics.median(whole.cpu) - sum(map(statistics.median, whole.by_collector.values()))
+    compressing = statistics.median(by_kind["whole, gzip"].cpu) - statistics.median(whole.cpu)
+    print(f"| text and HTTP: what is left of the whole's CPU | {left:.2f} | |")
+    print(f"| gzip: what it adds | {compressing:.2f} | |")
     for kind, figures in by_kind.items():
         row(f"{kind}: wall clock", figures.wall)
         row(f"{kind}: CPU of the exporter", figures.cpu)
     for kind, figures in by_kind.items():
-        print(f"\n{kind}: {figures.bytes / 1e6:.1f} MB, {statistics.median(figures.faults):.0f} page faults", end="")
+        faults = f"{statistics.median(figures.faults):.0f} page faults (p99 {p99(figures.faults)})"
+        print(f"\n{kind}: {figures.bytes / 1e6:.1f} MB, {faults}", end="")
     print()
 
 

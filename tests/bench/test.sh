@@ -15,6 +15,9 @@ if [ "$(id -u)" = 0 ]; then
   for row in inventory sched memory cgroup numa "whole: wall clock" "scheduling, gzip: CPU of the exporter"; do
     grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
   done
+  for row in "text and HTTP: what is left of the whole's CPU" "gzip: what it adds"; do
+    grep -q "^| $row | -\?[0-9.]* | |$" <<<"$cost" || missing+="no row '$row'; "
+  done
   grep -q "^3 virtual machines, 6 vCPUs, [1-9]" <<<"$cost" || missing+="it did not see the machines; "
   ! command -v strace >/dev/null || grep -q "^[1-9][0-9]* system calls: read [1-9]" <<<"$cost" || missing+="no system calls; "
   result "bench: a scrape of machines made for it is measured by collector" \
@@ -24,8 +27,52 @@ if [ "$(id -u)" = 0 ]; then
   result "bench: how a scrape's cost grows is measured" \
     "$([ $status = 0 ] && grep -q "it grows with the power " <<<"$growth" || echo "status $status: $growth")"
   result "bench: their groups are gone afterwards" "$(ls -d /sys/fs/cgroup/*/vcpu_bench.* /sys/fs/cgroup/vcpu_bench.* 2>/dev/null)"
+  build=$(dirname "$program")
+  if [ "$("$(dirname "$0")/side_by_side.py" "$build" --can)" = yes ]; then
+    others=$("$(dirname "$0")/side_by_side.py" "$build" --vms 2 --vcpus 1 --rounds 1 --scrapes 1 --peace 0.1 2>&1)
+    status=$?
+    missing=
+    for row in vcpu_exporter "vcpu_exporter, scheduling" "open, read, close" libvirt_exporter node_exporter \
+      "node_exporter --collector.processes" "node_exporter, schedstat alone"; do
+      grep -q "^| $row | -\?[0-9.]* | [0-9.]* | [0-9.]* | [1-9][0-9]* | [0-9.]* | [1-9][0-9]* |" <<<"$others" || missing+="no row '$row'; "
+    done
+    # Six samples of each vCPU.
+    grep -q "^| open, read, close |[^|]*|[^|]*|[^|]*| 12 |" <<<"$others" || missing+="not every vCPU was read; "
+    result "bench: this exporter and others are measured side by side on real machines" \
+      "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$others")"
+    steady=$("$(dirname "$0")/steady_state.py" "$build" --vms 1 --vcpus 2 --minutes 0.05 --interval 1 2>&1)
+    status=$?
+    missing=
+    for row in "exporter and children" vcpu_exporter vcpu_libvirt libvirtd; do
+      grep -q "^| $row | [0-9.]* | [0-9.]*% |" <<<"$steady" || missing+="no row '$row'; "
+    done
+    if [ -x "$program" ]; then # Built with eBPF.
+      grep -q "^| eBPF on_switch | [0-9.]* | [0-9.]*% | [1-9][0-9]* ns, [1-9][0-9]* runs |$" <<<"$steady" || missing+="no eBPF programs; "
+    fi
+    grep -q "^[34] s, 3 scrapes; the vCPUs took [0-9.]* CPUs and were put on one [1-9]" <<<"$steady" || missing+="the vCPUs did not work; "
+    result "bench: what the exporter takes in the long run is measured on real machines that work" \
+      "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$steady")"
+  else
+    echo "skip bench: exporters side by side: $("$(dirname "$0")/side_by_side.py" "$build" --can)"
+  fi
 else
   echo "skip bench: only root makes control groups for a scrape to be measured"
+fi
+
+parts=$(dirname "$program")/vcpu_parts
+run=$("$parts" --benchmark_filter='^(sched|text|parse_task_stat)/10$' --benchmark_min_time=0.01 2>&1)
+status=$?
+missing=
+for part in sched text parse_task_stat; do
+  grep -Eq "^$part/10 +[0-9.]+ us .*each=[0-9.]+" <<<"$run" || missing+="no part '$part'; "
+done
+result "bench: parts of a scrape are measured" "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$run")"
+if command -v valgrind >/dev/null; then
+  instructions=$("$(dirname "$0")/instructions.py" "$(dirname "$program")" 2>&1)
+  result "bench: no part of a scrape takes more instructions than it may" \
+    "$([ $? = 0 ] || echo "$instructions")"
+else
+  echo "skip bench: instructions are not counted, as valgrind is not installed"
 fi
 
 if command -v prometheus >/dev/null && command -v promtool >/dev/null; then

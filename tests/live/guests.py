@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCG guests: a Debian cloud kernel and a busybox that either spins on every vCPU or idles."""
+"""TCG guests: a Debian cloud kernel and a busybox that spins on every vCPU, works a bit, or idles."""
 import os
 import pathlib
 import re
@@ -18,6 +18,11 @@ INIT = f"""#!/busybox sh
 /busybox mount -t proc proc /proc
 if /busybox grep -q work=spin /proc/cmdline; then
   for cpu in $(/busybox seq $(/busybox nproc)); do (while :; do :; done) & done
+fi
+if /busybox grep -q work=little /proc/cmdline; then
+  for cpu in $(/busybox seq 0 $(($(/busybox nproc) - 1))); do
+    (while :; do /busybox taskset -c $cpu /busybox sleep 1; done) &
+  done
 fi
 /busybox echo {READY}
 while :; do /busybox sleep 3600; done

@@ -2,6 +2,7 @@
 """Which files of /proc a scrape opens: some of them stop the guest whose process they belong to."""
 import collections
 import itertools
+import os
 import pathlib
 import re
 import shutil
@@ -12,6 +13,7 @@ import unittest
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import fleet  # noqa: E402
 import program  # noqa: E402
+import scrape_cost  # noqa: E402
 from program import Exporter, FakeVm, wait_for  # noqa: E402
 
 # Of other processes; none of them takes the lock of a process's memory. cmdline does, and is read once.
@@ -58,6 +60,38 @@ class Syscalls(unittest.TestCase):
         self.assertGreaterEqual(len(read_once), len(groups))
         for path in read_once:
             self.assertEqual(paths[path], 1, path)
+
+    @unittest.skipUnless(program.AS_ROOT, "only root makes control groups")
+    def test_calls_of_a_scrape_grow_with_vms_and_not_with_vcpus(self):
+        self.strace()  # Or skips.
+        reads = {}
+        for vms, vcpus in ((2, 2), (5, 2), (8, 2), (8, 12)):
+            with self.subTest(vms=vms, vcpus=vcpus):
+                seen, calls = self.calls_of_a_scrape(vms, vcpus)
+                # Others' VMs have the same files, where they have groups of their own.
+                reads[vms, vcpus] = (seen, round(calls["pread64"]))
+                # Waits for each other's threads, and for who asks, are as many as they are.
+                total = sum(count for name, count in calls.items() if name not in ("futex", "poll", "sendto"))
+                self.assertLess(total, 260 + 10 * os.cpu_count() + 6 * seen)
+        each = {(reads[many, 2][1] - reads[few, 2][1]) / (reads[many, 2][0] - reads[few, 2][0]) for few, many in ((2, 5), (5, 8))}
+        self.assertEqual(len(each), 1, reads)
+        self.assertLessEqual(each.pop(), 5, reads)
+        self.assertEqual(reads[8, 2], reads[8, 12])
+
+    def calls_of_a_scrape(self, vms, vcpus):
+        """(VMs with groups of their own, {name: calls}); others may run VMs on this machine as well."""
+        with fleet.Fleet(program.fake_vmm_path(), vms, vcpus), Exporter("--no-libvirt") as exporter:
+            if exporter.page().value("vcpu_source_available", source="task_iterator") == 0:
+                self.skipTest("without eBPF every thread has files of its own")
+            scraper = scrape_cost.Scraper(exporter)
+            for _ in range(20):  # Each VM's groups are looked for every sixteenth time.
+                scraper.scrape("whole")
+
+            def counted_undisturbed():
+                before = len(exporter.page().named("vcpu_domain_cpu_weight"))
+                calls = scrape_cost.syscalls(exporter, "whole", 16)
+                return before == len(exporter.page().named("vcpu_domain_cpu_weight")) and (before, calls)
+            return wait_for(counted_undisturbed, "scrapes while no VM comes or goes", timeout=40)
 
     def strace(self):
         """A command that runs another one and logs what that opens, and its log."""
