@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/base/shown_name.h"
 
 namespace vcpu {
 
@@ -66,6 +67,7 @@ struct CollectorOptions {
   MetadataOptions metadata = {};
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
   std::shared_ptr<TasksProgram> tasks = {};     // Likewise.
+  ShownName shown_name = {};
 };
 
 }  // namespace vcpu
