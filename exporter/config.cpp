@@ -568,7 +568,7 @@ std::variant<Config, ConfigError> load_config(
       std::string& named = config->*path;
       const bool from_file = named != base.*path;
       if (from_file && !named.empty() && named.front() != '/')
-        named = directory_of(file) + named;
+        named.insert(0, directory_of(file));
     }
   }
   return parsed;
