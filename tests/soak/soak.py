@@ -4,6 +4,7 @@ import collections
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from program import GZIP, OPENMETRICS, Exporter, Page, connect, gunzipped, hang_
 
 SCRAPE_SECONDS = 1.0
 SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
+SANITIZED = bool(os.environ.get("SOAK_SANITIZED"))
 ALL_WARM_SECONDS = 10
 OUT_OF_ORDER_FOR = 10  # Pages in a row: a process that begins has no thread named as a vCPU's yet, for one.
 KEPT_PAGES = 60  # So long a counter that is gone is remembered.
@@ -171,6 +173,8 @@ def soak(name, group, flags):
         report("every scrape is answered by a page that parses", run.refused)
         report("no counter of a run of a VM falls", run.findings.fallen)
         report("every collector and every source that was there stays", sorted(run.findings.failed | run.findings.lost))
+        if SANITIZED:  # It remembers every address.
+            del growth["resident memory"]
         report("memory, files and threads do not grow", watched.problems(growth))
         page = exporter.page()
         left = sorted(page.vcpus())
@@ -186,6 +190,9 @@ def soak(name, group, flags):
         missing += [] if exporter.log().count('msg="Configuration reloaded"') > 1 else ["the configuration was not read again"]
         missing += [] if not program.AS_ROOT or page.value("vcpu_source_available", source="task_iterator") else ["no eBPF"]
         report("VMs came and went and were seen, and the configuration was read again", missing)
+    said = [line for line in exporter.log().splitlines() if re.search("Sanitizer|level=error|^ +#[0-4] ", line)]
+    said += [f"it ended with {exporter.process.returncode}"] if exporter.process.returncode else []
+    outcome.report(f"{name}: no error is logged, and it ends well", said[:30])
 
 
 def main(build_directory=HERE.parents[1] / "build" / "tests", name="soak", *flags):

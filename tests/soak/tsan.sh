@@ -21,5 +21,5 @@ result "tsan: unit tests of what has threads" \
   "$([ $status = 0 ] && grep -q '^\[  PASSED  \] [1-9]' "$log" ||
     { echo "status $status:" && grep -E '^\[  FAILED|WARNING: ThreadSanitizer|^ +#[0-4] |SUMMARY' "$log" | head -n 30; })"
 
-SOAK_SECONDS=${SOAK_SECONDS:-30} steady tests/soak/test.sh "$build" "tsan: soak" || failed=1
+SOAK_SANITIZED=1 SOAK_SECONDS=${SOAK_SECONDS:-30} steady tests/soak/test.sh "$build" "tsan: soak" || failed=1
 exit $failed
