@@ -41,7 +41,9 @@ void add_iothreads(const Vm& vm, const std::vector<Iothread>& iothreads,
 class Block final : public Collector {
  public:
   explicit Block(const CollectorOptions& options)
-      : monitor_(options.monitor), paths_(options.block.paths) {}
+      : monitor_(options.monitor),
+        paths_(options.block.paths),
+        shown_name_(options.shown_name) {}
 
   std::string_view name() const override { return "block"; }
 
@@ -77,7 +79,7 @@ class Block final : public Collector {
         const auto labels = vm.labels.with("device", label_text(device.name));
         add_device(labels, device, block);
         if (paths_ && !device.path.empty())
-          info.add(labels.with("path", label_text(device.path)), 1);
+          info.add(labels.with("path", shown_path(device)), 1);
       }
       add_iothreads(vm, known->second.figures->iothreads, polling);
     }
@@ -85,8 +87,13 @@ class Block final : public Collector {
   }
 
  private:
+  std::string shown_path(const BlockDevice& device) const {
+    return as_shown(shown_name_, label_text(device.path));
+  }
+
   std::shared_ptr<MonitorSource> monitor_;
   bool paths_;
+  ShownName shown_name_;
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ class Domain final : public Collector {
         "/proc/PID/stat.");
     for (const Vm& vm : snapshot.vms) {
       info.add(vm.labels,
-               {{"uuid", vm.uuid},
+               {{"uuid", vm.uuid_label},
                 {"vmm", vm.vmm},
                 {"accel", vm.accel},
                 {"machine", vm.machine},

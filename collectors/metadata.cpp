@@ -48,7 +48,8 @@ void add_kubevirt(const Vm& vm, VmCgroups& cgroups, Labels& labels) {
 
 class Metadata final : public Collector {
  public:
-  explicit Metadata(std::vector<MetadataLabel> own) : own_(std::move(own)) {}
+  explicit Metadata(const CollectorOptions& options)
+      : own_(options.metadata.labels), shown_name_(options.shown_name) {}
 
   std::string_view name() const override { return "metadata"; }
 
@@ -62,7 +63,8 @@ class Metadata final : public Collector {
       const auto labels = labels_of(vm, *snapshot.cgroups);
       if (labels.empty()) continue;
       LabelSet all = vm.labels;
-      for (const auto& [name, value] : labels) all = all.with(name, value);
+      for (const auto& [name, value] : labels)
+        all = all.with(name, as_shown(shown_name_, value));
       info.add(all, 1);
     }
     return {};
@@ -84,12 +86,13 @@ class Metadata final : public Collector {
   }
 
   std::vector<MetadataLabel> own_;
+  ShownName shown_name_;
 };
 
 }  // namespace
 
 std::unique_ptr<Collector> make_metadata(const CollectorOptions& options) {
-  return std::make_unique<Metadata>(options.metadata.labels);
+  return std::make_unique<Metadata>(options);
 }
 
 }  // namespace vcpu

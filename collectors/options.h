@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collectors/base/roots.h"
+#include "collectors/base/shown_name.h"
 
 namespace vcpu {
 
@@ -71,6 +72,7 @@ struct CollectorOptions {
   std::shared_ptr<MonitorSource> monitor = {};  // Null: there is none.
   std::shared_ptr<TasksProgram> tasks = {};     // Likewise.
   SchedOptions sched = {};
+  ShownName shown_name = {};
 };
 
 }  // namespace vcpu

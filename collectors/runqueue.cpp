@@ -47,7 +47,8 @@ class Runqueue final : public Collector {
       : roots_(options.roots),
         options_(options.runqueue),
         tasks_(options.tasks),
-        ebpf_(options.ebpf) {}
+        ebpf_(options.ebpf),
+        shown_name_(options.shown_name) {}
 
   std::string_view name() const override { return "runqueue"; }
 
@@ -150,6 +151,12 @@ class Runqueue final : public Collector {
     }
   }
 
+  // A VM's is a label already; of other programs whoever runs them chose it.
+  std::string shown(const StolenTime::Culprit& culprit) const {
+    return culprit.kind == CULPRIT_HOST ? as_shown(shown_name_, culprit.name)
+                                        : culprit.name;
+  }
+
   void say_culprits(const Snapshot& snapshot, Families& families) const {
     auto& stolen = families.counter(
         "vcpu_stolen_by_seconds_total",
@@ -171,7 +178,7 @@ class Runqueue final : public Collector {
         say(kind, unnamed_culprit(kind, vm.domain), time.unnamed(kind));
       }
       for (const auto& [culprit, ns] : time.named())
-        say(culprit.kind, culprit.name, ns);
+        say(culprit.kind, shown(culprit), ns);
     }
   }
 
@@ -181,6 +188,7 @@ class Runqueue final : public Collector {
   std::vector<double> bounds_ = bounds();
   std::optional<RunqueueProgram> program_;
   const bool ebpf_;
+  const ShownName shown_name_;
   std::string reason_ = kNotOpened;
   std::map<VmId, Victim> vms_;
   StolenTime::Domains domains_;  // Of the last pass.

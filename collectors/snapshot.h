@@ -78,13 +78,14 @@ struct RoleTime {
 };
 
 struct Vm {
-  std::string domain;   // The `domain` label: unique on this host, label-safe.
-  LabelSet labels;      // It alone.
-  std::string name;     // As the VMM was given it, label-safe.
-  std::string uuid;     // Empty where the VMM was given none.
-  std::string vmm;      // qemu, firecracker, cloud-hypervisor.
-  std::string accel;    // kvm, tcg; empty where unknown.
-  std::string machine;  // QEMU's machine type; empty where there is none.
+  std::string domain;  // The `domain` label: unique on this host, label-safe.
+  LabelSet labels;     // It alone.
+  std::string name;    // As the VMM was given it, label-safe.
+  std::string uuid;    // Empty where the VMM was given none.
+  std::string uuid_label;  // The same as it is shown.
+  std::string vmm;         // qemu, firecracker, cloud-hypervisor.
+  std::string accel;       // kvm, tcg; empty where unknown.
+  std::string machine;     // QEMU's machine type; empty where there is none.
   std::optional<std::uint64_t> memory_bytes;  // By its command line; empty
                                               // where that does not fix it.
   std::string proxmox_vmid;  // Label-safe; empty where it is not Proxmox's.

@@ -188,6 +188,9 @@
       VcpuSourceLost: {
         info: { past: '1d', 'for': '15m' },
       },
+      VcpuConfigNotReloaded: {
+        warning: { 'for': '10m' },
+      },
     },
   },
 }

@@ -368,6 +368,10 @@ std::string assign_numa_maps(Config& config, const Values& values) {
   return assign_switch(config.numa.maps, values.front());
 }
 
+std::string assign_name_key_file(Config& config, const Values& values) {
+  return assign_text(config.name_key_file, values.front());
+}
+
 std::string assign_user(Config& config, const Values& values) {
   return assign_text(config.user, values.front());
 }
@@ -564,10 +568,11 @@ std::variant<Config, ConfigError> load_config(
   auto parsed =
       parse_config(std::get<std::string>(text), file, base, known_collectors);
   if (auto* config = std::get_if<Config>(&parsed)) {
-    std::string& path = config->web_config_file;
-    const bool from_file = path != base.web_config_file;
-    if (from_file && !path.empty() && path.front() != '/') {
-      path = directory_of(file) + path;
+    for (const auto path : {&Config::web_config_file, &Config::name_key_file}) {
+      std::string& named = config->*path;
+      const bool from_file = named != base.*path;
+      if (from_file && !named.empty() && named.front() != '/')
+        named.insert(0, directory_of(file));
     }
   }
   return parsed;
@@ -671,6 +676,10 @@ const std::vector<Setting>& settings() {
       {"limit", "user_threads", Type::kNumber, "limit.user-threads", "N",
        "Threads of one ordinary user's VMs, all together (default: 4096)",
        assign_user_threads},
+      {"privacy", "name_key_file", Type::kText, "privacy.name-key-file", "FILE",
+       "Show names of VMs and tenants as hashes keyed by the secret in this "
+       "file (default: none, names are shown)",
+       assign_name_key_file},
       {"", "user", Type::kText, "user", "NAME",
        "User to become when started as root (default: vcpu_exporter where it "
        "exists, else nobody)",

@@ -52,6 +52,7 @@ struct Config {
   MetadataOptions metadata;
   std::int64_t max_series = 1'000'000;  // Samples per page; at least 1.
   VmLimits vm_limits;
+  std::string name_key_file;  // Names are shown hashed by it; empty: as is.
   std::string user;  // To run as when started as root; empty: see privileges.h.
 };
 
@@ -71,7 +72,8 @@ std::variant<Config, ConfigError> parse_config(
     const std::vector<std::string>& known_collectors);
 
 // The same from a file. A file that cannot be read is a ConfigError. A relative
-// web.config_file is taken from the directory of `file`, as Prometheus does.
+// web.config_file, or privacy.name_key_file, is taken from the directory of
+// `file`, as Prometheus does.
 std::variant<Config, ConfigError> load_config(
     const std::string& file, const Config& base,
     const std::vector<std::string>& known_collectors);

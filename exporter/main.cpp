@@ -29,6 +29,7 @@
 #include "collectors/libvirt/monitor.h"
 #include "exporter/http_server.h"
 #include "exporter/log.h"
+#include "exporter/name_hash.h"
 #include "exporter/options.h"
 #include "exporter/privileges.h"
 #include "exporter/process_metrics.h"
@@ -87,21 +88,21 @@ Libvirt libvirt_of(const Config& config) {
 }
 
 Scrape make_scrape(const Config& config, const Libvirt& libvirt,
-                   milliseconds patience) {
+                   const ShownName& shown_name, milliseconds patience) {
   const auto tasks =
       BpfTaskReader::open_program(config.roots, config.ebpf_enabled);
   auto inventory = std::make_shared<Inventory>(
       config.roots, std::make_unique<BpfTaskReader>(config.roots, tasks),
       CommandLines(config.roots),
       [cache = libvirt.cache] { return cache->view(); }, patience,
-      config.vm_limits);
+      config.vm_limits, shown_name);
   std::vector<std::unique_ptr<Collector>> collectors;
   const CollectorOptions options{config.roots,    config.ebpf_enabled,
                                  config.runqueue, config.perf,
                                  config.numa,     config.block,
                                  config.kvm,      config.metadata,
                                  libvirt.monitor, tasks ? *tasks : nullptr,
-                                 config.sched};
+                                 config.sched,    shown_name};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
   return {[inventory](Families& said) { return inventory->take(said); },
@@ -170,9 +171,9 @@ void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
   log(LogLevel::kInfo, line, {{"user", dropped.user}});
 }
 
-int print_once(const Config& config) {
+int print_once(const Config& config, const ShownName& shown_name) {
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, kPatienceOnce);
+  auto scrape = make_scrape(config, libvirt, shown_name, kPatienceOnce);
   scrape.open(enabled_collectors(config));
   const auto dropped =
       drop_privileges(config.user, to_be_kept(config).capabilities);
@@ -293,12 +294,13 @@ void log_listening(const Config& config, const WebAccess& access,
                                                    : "Basic auth is disabled");
 }
 
-int serve(const Options& options, const Config& config) {
+int serve(const Options& options, const Config& config,
+          const ShownName& shown_name) {
   share_one_heap();
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
+  auto scrape = make_scrape(config, libvirt, shown_name, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
   const auto kept = to_be_kept(config);
   const auto dropped = drop_privileges(config.user, kept.capabilities);
@@ -366,6 +368,11 @@ int run(int argc, char** argv) {
   const auto web = load_web_config(config.web_config_file);
   if (const auto* error = std::get_if<ConfigError>(&web))
     return fail(error->message);
+  // With the rights of the start: the key may be root's alone.
+  const auto names = load_name_hash(config.name_key_file);
+  if (const auto* error = std::get_if<ConfigError>(&names))
+    return fail(error->message);
+  const auto& shown_name = std::get<ShownName>(names);
   if (options.mode == RunMode::kCheckConfig) {
     const auto opened = WebAccess::open(config.web_config_file, nullptr);
     if (const auto* error = std::get_if<ConfigError>(&opened))
@@ -374,8 +381,9 @@ int run(int argc, char** argv) {
     return 0;
   }
   configure_log(config.log_level, config.log_format);
-  if (options.mode == RunMode::kServe) return serve(options, config);
-  return print_once(config);
+  if (options.mode == RunMode::kServe)
+    return serve(options, config, shown_name);
+  return print_once(config, shown_name);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ auto fixed(const Config& config) {
       config.perf.budget, config.numa.maps, config.block.paths,
       config.kvm.per_vcpu, config.metadata.labels, config.max_series,
       config.vm_limits.vms, config.vm_limits.user_vms,
-      config.vm_limits.user_threads, config.user);
+      config.vm_limits.user_threads, config.name_key_file, config.user);
 }
 
 }  // namespace

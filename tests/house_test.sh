@@ -61,7 +61,8 @@ only_in yaml-cpp/ exporter/yaml.cpp
 only_in libdeflate.h exporter/exposition/gzip.cpp
 only_in cap-ng.h exporter/privileges.cpp
 only_in systemd/ exporter/systemd.cpp
-only_in openssl/ exporter/basic_auth.cpp exporter/civetweb_openssl.cpp exporter/tls.cpp
+only_in openssl/ exporter/basic_auth.cpp exporter/civetweb_openssl.cpp exporter/name_hash.cpp \
+  exporter/tls.cpp
 only_in crypt.h exporter/basic_auth.cpp
 only_in perfmon/ collectors/perf/pfm_events.cpp
 rule "only one asks the kernel for perf events" \

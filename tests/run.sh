@@ -6,7 +6,8 @@
 #
 # usage: sudo tests/run.sh        everything
 #        tests/run.sh unit        what needs no root
-#        tests/run.sh soak        the fuzz targets alone, ten minutes each
+#        sudo tests/run.sh soak   the soak for half an hour, and the fuzz targets,
+#                                 ten minutes each
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -96,7 +97,15 @@ fuzz() { # fuzz SECONDS
   FUZZ_SECONDS=$1 script fuzz tests/fuzz/test.sh build/fuzz
 }
 
+thread_sanitizer() { # thread_sanitizer SOAK_SECONDS
+  build build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVCPU_SANITIZE=thread
+  SOAK_SECONDS=$1 script tsan tests/soak/tsan.sh build/tsan
+}
+
 if [ "$what" = soak ]; then
+  build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
+  SOAK_SECONDS=1800 script soak tests/soak/test.sh build/tests
+  thread_sanitizer 600
   fuzz 600
 else
   build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
@@ -113,6 +122,9 @@ if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
     -DVCPU_SANITIZE=address,undefined
   gtest sanitized build/sanitized/vcpu_tests
+  script advisories tests/program/test.sh build/sanitized advisory
+  SOAK_SECONDS=120 script soak tests/soak/test.sh build/tests
+  thread_sanitizer 30
   build build/bare -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DVCPU_LIBVIRT=OFF -DVCPU_BPF=OFF -DVCPU_PFM=OFF -DVCPU_TESTS=OFF
   script bare tests/bare_test.sh build/bare/vcpu_exporter

@@ -17,7 +17,9 @@ namespace vcpu {
 template <typename Key, typename Value>
 class FlatMap {
  public:
-  using Entry = std::pair<Key, Value>;
+  using value_type = std::pair<Key, Value>;  // NOLINT: as containers' are.
+  using const_iterator =                     // NOLINT
+      typename std::vector<value_type>::const_iterator;
 
   // Null: there is none.
   Value* find(const Key& key) {
@@ -45,16 +47,16 @@ class FlatMap {
   std::size_t size() const { return entries_.size(); }
   auto begin() { return entries_.begin(); }
   auto end() { return entries_.end(); }
-  auto begin() const { return entries_.begin(); }
-  auto end() const { return entries_.end(); }
+  const_iterator begin() const { return entries_.begin(); }
+  const_iterator end() const { return entries_.end(); }
 
  private:
   auto place_of(const Key& key) {
     return std::partition_point(
         entries_.begin(), entries_.end(),
-        [&](const Entry& entry) { return entry.first < key; });
+        [&](const value_type& entry) { return entry.first < key; });
   }
-  std::vector<Entry> entries_;
+  std::vector<value_type> entries_;
 };
 
 }  // namespace vcpu

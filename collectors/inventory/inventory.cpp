@@ -62,7 +62,8 @@ std::map<std::string_view, const LibvirtDomain*> by_uuid(
 
 Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
                      CommandLines command_lines, LibvirtSource libvirt,
-                     std::chrono::milliseconds patience, VmLimits limits)
+                     std::chrono::milliseconds patience, VmLimits limits,
+                     ShownName shown_name)
     : roots_(std::move(roots)),
       tasks_(std::move(tasks)),
       command_lines_(std::move(command_lines)),
@@ -70,6 +71,7 @@ Inventory::Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
       patience_(patience),
       topology_(roots_),
       limits_(limits),
+      shown_name_(std::move(shown_name)),
       cgroups_(std::make_shared<VmCgroups>(roots_)) {}
 
 Result<Snapshot> Inventory::take(Families& said) {
@@ -123,6 +125,13 @@ Result<Snapshot> Inventory::take(Families& said) {
   return snapshot;
 }
 
+void Inventory::identify(Instance& instance, VmIdentity identity,
+                         pid_t pid) const {
+  instance.identity = named(std::move(identity), pid);
+  instance.shown_name = as_shown(shown_name_, instance.identity.name);
+  instance.shown_uuid = as_shown(shown_name_, instance.identity.uuid);
+}
+
 void Inventory::find_instances(const std::vector<Process>& processes,
                                Families& said) {
   std::vector<CommandLines::Key> keys;
@@ -148,7 +157,7 @@ void Inventory::find_instances(const std::vector<Process>& processes,
     auto [read, identity] = command_lines_.find(key);
     if (same && identity) {
       // It has another name of its own now, and is the VM it was.
-      known->second.identity = named(*std::move(identity), key.pid);
+      identify(known->second, *std::move(identity), key.pid);
       known->second.key = key;
       alive.insert(instances_.extract(known));
     } else if (identity) {
@@ -247,7 +256,7 @@ std::optional<Inventory::Instance> Inventory::make_instance(
     const CommandLines::Key& key, VmIdentity identity) {
   if (!Directory::open(path_of(key.pid))) return std::nullopt;
   Instance instance;
-  instance.identity = named(std::move(identity), key.pid);
+  identify(instance, std::move(identity), key.pid);
   instance.key = key;
   instance.owner = owner_of(key.pid);
   // Once: the boot time is a difference of clocks, and moves when one is set.
@@ -285,7 +294,7 @@ std::vector<std::string> Inventory::name(const std::vector<Alive>& alive) {
   std::vector<DomainNames::Process> named;
   named.reserve(alive.size());
   for (const auto& [instance, tasks, facts] : alive) {
-    named.push_back({instance->identity.name, instance->identity.uuid,
+    named.push_back({instance->shown_name, instance->shown_uuid,
                      instance->key.pid, instance->key.start_ticks,
                      instance->owner.value_or(kUnknownUser)});
   }
@@ -322,6 +331,7 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.domain = domain;
   vm.name = instance.identity.name;
   vm.uuid = instance.identity.uuid;
+  vm.uuid_label = instance.shown_uuid;
   vm.vmm = to_string(instance.identity.vmm);
   vm.accel = instance.identity.accel;
   vm.machine = instance.identity.machine;

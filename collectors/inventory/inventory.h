@@ -23,6 +23,7 @@
 #include "collectors/base/flat_map.h"
 #include "collectors/base/result.h"
 #include "collectors/base/roots.h"
+#include "collectors/base/shown_name.h"
 #include "collectors/inventory/command_lines.h"
 #include "collectors/inventory/domain_names.h"
 #include "collectors/inventory/group_roles.h"
@@ -47,7 +48,7 @@ class Inventory {
   Inventory(Roots roots, std::unique_ptr<TaskReader> tasks,
             CommandLines command_lines, LibvirtSource libvirt,
             std::chrono::milliseconds patience = kPatience,
-            VmLimits limits = {});
+            VmLimits limits = {}, ShownName shown_name = {});
 
   // An Error only where there is no telling what runs (no /proc, no topology).
   // Sources and problems of parts are said to `said`.
@@ -56,6 +57,8 @@ class Inventory {
  private:
   struct Instance {  // One run of one VM: a process.
     VmIdentity identity;
+    std::string shown_name;  // The identity's name and uuid, as they are
+    std::string shown_uuid;  // shown.
     CommandLines::Key key;
     std::optional<uid_t> owner;
     std::uint64_t num_threads = 0;
@@ -86,6 +89,7 @@ class Inventory {
     std::optional<ProcessFacts> facts;
   };
 
+  void identify(Instance& instance, VmIdentity identity, pid_t pid) const;
   void find_instances(const std::vector<Process>& processes, Families& said);
   void leave_out(const std::vector<Process>& processes, Families& said);
   void choose_tasks(Families& said);
@@ -112,6 +116,7 @@ class Inventory {
   std::chrono::milliseconds patience_;
   TopologyReader topology_;
   VmLimits limits_;
+  ShownName shown_name_;
 
   unsigned pass_ = 0;
   std::optional<std::uint64_t> boot_time_;  // Of this pass, once it is asked.

@@ -50,9 +50,21 @@ local lib = import '../lib/rule.libsonnet';
        'it are silent.') % limit.past
     ),
 
+  local configNotReloaded = rule.alert(
+    'VcpuConfigNotReloaded',
+    'warning',
+    '%s == 0\nor\n%s == 0\n' % [
+      select('vcpu_exporter_config_last_reload_successful'),
+      select('vcpu_exporter_web_config_last_reload_successful'),
+    ],
+    'The configuration of vcpu_exporter was read again and is not good.',
+    'The configuration of vcpu_exporter on {{ $labels.instance }}, or its web configuration with users and certificates, is ' +
+    'not good: what it had before stays in force, a certificate until it expires.'
+  ),
+
   prometheusAlerts+:: {
     groups+: [
-      lib.group('alerts.exporter', [exporterDown, collectorFailing, libvirtStale, sourceLost]),
+      lib.group('alerts.exporter', [exporterDown, collectorFailing, libvirtStale, sourceLost, configNotReloaded]),
     ],
   },
 }

@@ -236,7 +236,7 @@ double read_ms(Program which, std::size_t threads, const Crowd& crowd) {
   std::size_t accounts = 0;
   while (times.size() < kReadings) {
     times.push_back(ms_of([&] {
-      const auto records = program->read();
+      auto records = program->read();
       accounts = records ? records->size() : 0;
     }));
   }

@@ -22,7 +22,7 @@ std::uint64_t dispatches(const PingPong::Task& task) {
 
 std::vector<VcpuCounts> counts_now(const PingPong& game,
                                    RunqueueProgram& program) {
-  const auto records = program.read();
+  auto records = program.read();
   if (!records) throw std::runtime_error(records.error().message());
   std::vector<VcpuCounts> counts;
   for (const auto& task : game.tasks()) {

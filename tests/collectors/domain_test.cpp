@@ -20,7 +20,7 @@ Families collect(const Snapshot& snapshot) {
 
 TEST(Domain, SaysWhoAVmIsAndSinceWhen) {
   Vm vm = vm_of("web", {});
-  vm.uuid = "u-1";
+  vm.uuid_label = "u-1";
   vm.accel = "kvm";
   vm.machine = "pc";
   vm.uid = 64055;

@@ -16,8 +16,10 @@ using testing::IsEmpty;
 constexpr const char* kNova = "{http://openstack.org/xmlns/libvirt/nova/1.1}";
 
 std::vector<std::string> said_of(const Vm& vm,
-                                 std::vector<MetadataLabel> own = {}) {
+                                 std::vector<MetadataLabel> own = {},
+                                 ShownName shown_name = {}) {
   CollectorOptions options;
+  options.shown_name = std::move(shown_name);
   options.metadata.labels = std::move(own);
   Families families;
   EXPECT_TRUE(make_metadata(options)->collect(snapshot_of({vm}), families));
@@ -54,6 +56,21 @@ TEST(Metadata, SaysWhatNovaCallsIt) {
           R"(openstack_flavor="m1.small",openstack_user="ann",)"
           R"(openstack_user_id="f6a2",openstack_project="web",)"
           R"(openstack_project_id="8f2b"} 1)"));
+}
+
+TEST(Metadata, ShowsEveryValueAsNamesAreShown) {
+  LibvirtDomain domain;
+  domain.metadata = {{kNova + std::string("instance/owner/user"), "ann\n"},
+                     {"title", "Web shop"},
+                     {"{http://a.b/c}vm/team", "blue"}};
+  auto vm = vm_with(domain);
+  vm.proxmox_vmid = "100";
+  EXPECT_THAT(
+      said_of(
+          vm, {{"team", "{http://a.b/c}vm/team"}},
+          [](std::string_view name) { return std::to_string(name.size()); }),
+      ElementsAre(R"(vcpu_domain_metadata_info{domain="web",proxmox_vmid="3",)"
+                  R"(openstack_user="3",title="8",team="4"} 1)"));
 }
 
 TEST(Metadata, SaysTheTitleAndTheFirstOfTwo) {

@@ -616,7 +616,7 @@ TEST(RunqueuePlaces, AreOneForEachCulpritAndNothingIsLostWithThem) {
   account now{};
   do {  // Until it sleeps.
     last = now;
-    const auto records = program->read();
+    auto records = program->read();
     ASSERT_TRUE(records);
     const account_record* const record = records->find(tid);
     ASSERT_NE(record, nullptr);
@@ -652,7 +652,7 @@ class RunqueueJoined : public testing::Test {
 
   // What an account says that vCPU 0 has waited; 0: there is none.
   std::uint64_t waited(pid_t tid) {
-    const auto records = program_->read();
+    auto records = program_->read();
     if (!records) return 0;
     const account_record* const record = records->find(tid);
     return record == nullptr ? 0 : record->account.waited;

@@ -63,7 +63,7 @@ std::string shown(const Config& c) {
   out << c.perf.budget.count() << '\n';
   out << c.vm_limits.vms << ' ' << c.vm_limits.user_vms << ' ';
   out << c.vm_limits.user_threads << ' ';
-  out << c.max_series << ' ' << c.user << '\n';
+  out << c.max_series << ' ' << c.name_key_file << ' ' << c.user << '\n';
   return out.str();
 }
 
@@ -94,6 +94,7 @@ Config nothing_default() {
   c.metadata.labels = {{"team", "{http://a.b/c}vm/team"}};
   c.max_series = 5;
   c.vm_limits = {7, 3, 20};
+  c.name_key_file = "/etc/names.key";
   c.user = "someone";
   return c;
 }
@@ -123,6 +124,7 @@ block: {paths: true}
 kvm: {per_vcpu: true}
 metadata: {labels: ["team={http://a.b/c}vm/team"]}
 limit: {series: 5, vms: 7, user_vms: 3, user_threads: 20}
+privacy: {name_key_file: /etc/names.key}
 user: someone
 )";
 
@@ -509,11 +511,14 @@ TEST(LoadConfig, ReadsAFile) {
             shown(nothing_default()));
 }
 
-TEST(LoadConfig, RelativeWebConfigIsBesideTheFile) {
-  const ScratchFile file("web: {config_file: web.yml}");
+TEST(LoadConfig, RelativeWebConfigAndKeyAreBesideTheFile) {
+  const ScratchFile file(
+      "web: {config_file: web.yml}\nprivacy: {name_key_file: names.key}");
   const auto result = load_config(file.path(), {}, kCollectors);
   EXPECT_EQ(std::get<Config>(result).web_config_file,
             testing::TempDir() + "web.yml");
+  EXPECT_EQ(std::get<Config>(result).name_key_file,
+            testing::TempDir() + "names.key");
 }
 
 TEST(LoadConfig, SaysWhyAFileCannotBeRead) {

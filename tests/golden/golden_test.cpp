@@ -15,6 +15,7 @@
 
 #include "collectors/catalog.h"
 #include "exporter/exposition/prometheus_cpp.h"
+#include "exporter/name_hash.h"
 #include "exporter/page.h"
 #include "exporter/scrape_service.h"
 #include "tests/support/fake_monitor.h"
@@ -264,10 +265,11 @@ std::shared_ptr<MonitorSource> monitor_of_web() {
 // One run over all collectors, as ScrapeService puts it together.
 class GoldenHost {
  public:
-  GoldenHost() {
+  explicit GoldenHost(const ShownName& shown_name = {}) {
     build_host(tree_);
     auto inventory = std::make_shared<Inventory>(inventory_on(
-        tree_.roots(), std::make_shared<const LibvirtView>(libvirt_view())));
+        tree_.roots(), std::make_shared<const LibvirtView>(libvirt_view()),
+        shown_name));
     std::vector<std::unique_ptr<Collector>> collectors;
     const auto monitor = monitor_of_web();
     std::set<std::string> wanted;
@@ -275,7 +277,8 @@ class GoldenHost {
     for (const CatalogEntry& entry : catalog()) {
       collectors.push_back(entry.make({.roots = tree_.roots(),
                                        .block = {.paths = true},
-                                       .monitor = monitor}));
+                                       .monitor = monitor,
+                                       .shown_name = shown_name}));
       wanted.emplace(entry.name);
       expected.emplace_back(entry.name);
     }
@@ -386,6 +389,37 @@ TEST(Golden, EqualsWhatPrometheusCppMakesOfTheSameFamilies) {
     EXPECT_EQ(our_name, their_name);
     EXPECT_DOUBLE_EQ(our_value, their_value) << ours[i];
   }
+}
+
+TEST(Golden, HasNoNameOfATenantsWhereTheyAreHashed) {
+  constexpr std::string_view kKey = "a key that is long enough";
+  const auto hash = [](std::string_view name) {
+    return hash_of_name(kKey, name);
+  };
+  const auto hashed = lines_of(GoldenHost(hash).text(TextFormat::kPrometheus));
+  const auto shown = lines_of(GoldenHost().text(TextFormat::kPrometheus));
+  EXPECT_EQ(hashed.size(), shown.size());
+  for (const std::string name :
+       {"web", "Web shop", kWeb, "/images", "shop", kShop, "fn-7c2f", "builder",
+        "twin", kTwin, "bb22cc33", "evil", "quote", ",comma", "xxxx",
+        "\"100\""}) {
+    const auto has_it = [&](const std::string& line) {
+      return !line.starts_with('#') && line.find(name) != std::string::npos;
+    };
+    // Else this test would say nothing.
+    EXPECT_TRUE(std::any_of(shown.begin(), shown.end(), has_it)) << name;
+    for (const auto& line : hashed) EXPECT_FALSE(has_it(line)) << line;
+  }
+  // All that is said of one VM is said of one hash.
+  const auto of_web = "domain=\"" + hash("web") + "\"";
+  const auto count = [](const auto& lines, const std::string& part) {
+    return std::count_if(lines.begin(), lines.end(), [&](const auto& line) {
+      return line.find(part) != std::string::npos;
+    });
+  };
+  EXPECT_EQ(count(hashed, of_web), count(shown, "domain=\"web\""));
+  EXPECT_EQ(count(hashed, "domain=\"" + hash("twin") + "@"),
+            count(shown, "domain=\"twin@"));
 }
 
 TEST(Golden, HasTheSameSamplesInOpenMetrics) {

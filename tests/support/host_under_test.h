@@ -14,19 +14,25 @@ namespace vcpu {
 inline Inventory inventory_with(std::unique_ptr<TaskReader> tasks,
                                 const Roots& roots,
                                 std::shared_ptr<const LibvirtView> libvirt =
-                                    std::make_shared<const LibvirtView>()) {
+                                    std::make_shared<const LibvirtView>(),
+                                ShownName shown_name = {}) {
   // A test waits for every command line, however busy the machine is.
-  return {roots, std::move(tasks), CommandLines(roots),
+  return {roots,
+          std::move(tasks),
+          CommandLines(roots),
           [view = std::move(libvirt)] { return view; },
-          std::chrono::seconds(10)};
+          std::chrono::seconds(10),
+          {},
+          std::move(shown_name)};
 }
 
 inline Inventory inventory_on(const Roots& roots,
                               std::shared_ptr<const LibvirtView> libvirt =
-                                  std::make_shared<const LibvirtView>()) {
+                                  std::make_shared<const LibvirtView>(),
+                              ShownName shown_name = {}) {
   return inventory_with(std::make_unique<BpfTaskReader>(
                             roots, BpfTaskReader::open_program(roots, false)),
-                        roots, std::move(libvirt));
+                        roots, std::move(libvirt), std::move(shown_name));
 }
 
 inline const Vm* find_vm(const Snapshot& snapshot, std::string_view domain) {
