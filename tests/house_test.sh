@@ -138,6 +138,8 @@ tests_that_there_are() {
   grep -RhoP --include='*.py' '^ *def \Ktest_\w+' tests
   grep -oP '^ *result \Kunit_\w+' tests/exporter/systemd_unit.sh
 }
+rule "no heading of the README stands twice" \
+  "$(grep -E '^##+ ' README.md | sort | uniq -d)"
 rule "every test that SECURITY.md names exists" \
   "$(comm -23 <(tests_named_in SECURITY.md) <(tests_that_there_are | sort -u))"
 rule "every promise of the README has tests in SECURITY.md" \
