@@ -146,7 +146,7 @@ def run(args, host, stack):
         return one.scrape()[0].count("\nvcpu_run_seconds_total{") >= args.vms * args.vcpus
     for one in watched:
         wait_for(lambda one=one: told(one), 60, "all vCPUs to be seen", pause=0.5)
-    wait_for(lambda: watched[0].scrape()[0].count("\nvcpu_libvirt_monitor_age_seconds{") >= args.vms, 120,
+    wait_for(lambda: watched[0].scrape()[0].count("\nvcpu_libvirt_monitor_age_seconds{") >= args.vms, BOOT_SECONDS,
              "all QEMUs to have answered", pause=0.5)
     seconds, worked = measure(watched, args)
     print_table(watched, seconds, worked)
