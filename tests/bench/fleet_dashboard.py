@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -64,6 +65,16 @@ def ask(address, path, **parameters):
         return json.load(answer)["data"]["result"]
 
 
+def answers(address, now):
+    """Whether it does by now: at first it reads what is there, and says 503."""
+    try:
+        return ask(address, "/api/v1/query", query="count(up)", time=now)
+    except urllib.error.HTTPError as error:
+        if error.code == 503:
+            return False
+        raise
+
+
 def measure(address, now):
     """[(seconds, series, panel, query)]."""
     dashboard = queries.load()["vcpu-fleet.json"]
@@ -99,7 +110,7 @@ def main():
         prometheus.start()
         try:
             address = prometheus.listening_address()
-            wait_for(lambda: ask(address, "/api/v1/query", query="count(up)", time=now), 60, "Prometheus to answer")
+            wait_for(lambda: answers(address, now), 60, "Prometheus to answer")
             figures = list(measure(address, now))
         finally:
             prometheus.stop()

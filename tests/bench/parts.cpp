@@ -128,7 +128,7 @@ Step gzip_step(int vms) {
 
 // One text for each thread or VM.
 template <typename Parse>
-std::function<Step(int)> parser(std::string text, std::size_t each_vm,
+std::function<Step(int)> parser(const std::string& text, std::size_t each_vm,
                                 Parse parse) {
   return [=](int vms) -> Step {
     return [=] {

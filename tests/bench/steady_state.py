@@ -93,9 +93,15 @@ def vcpu_rows(page):
     return sums
 
 
+def tasks():
+    """Threads on this machine, each of which a scrape looks at."""
+    return int(pathlib.Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+
+
 def print_table(watched, seconds, worked):
     print(f"{seconds:.0f} s, {len(watched[0].walls)} scrapes; the vCPUs took {worked['vcpu_run_seconds_total'] / seconds:.2f} "
-          f"CPUs and were put on one {worked['vcpu_dispatches_total'] / seconds:.0f} times a second\n")
+          f"CPUs and were put on one {worked['vcpu_dispatches_total'] / seconds:.0f} times a second; "
+          f"the host has {tasks()} tasks, and its load is {os.getloadavg()[2]:.1f}\n")
     for one in watched:
         print(f"### {one.name}: {one.series} series, {resident_mebibytes(family(one.exporter.pid)):.0f} MiB\n")
         print("| | CPU s | of one CPU | per run or scrape |\n|---|---|---|---|")
@@ -140,7 +146,7 @@ def run(args, host, stack):
         return one.scrape()[0].count("\nvcpu_run_seconds_total{") >= args.vms * args.vcpus
     for one in watched:
         wait_for(lambda one=one: told(one), 60, "all vCPUs to be seen", pause=0.5)
-    wait_for(lambda: watched[0].scrape()[0].count("\nvcpu_libvirt_monitor_age_seconds{") >= args.vms, 120,
+    wait_for(lambda: watched[0].scrape()[0].count("\nvcpu_libvirt_monitor_age_seconds{") >= args.vms, BOOT_SECONDS,
              "all QEMUs to have answered", pause=0.5)
     seconds, worked = measure(watched, args)
     print_table(watched, seconds, worked)

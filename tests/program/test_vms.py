@@ -119,6 +119,30 @@ class ComingAndGoing(unittest.TestCase):
         self.assertGreater(exporter.page().value("vcpu_run_seconds_total", vcpu="1"),
                            back.value("vcpu_run_seconds_total", vcpu="1"))
 
+    def test_sums_of_vcpus_keep_what_an_unplugged_one_got(self):
+        vm = self.enterContext(FakeVm("summed-vm"))
+        exporter = self.enterContext(Exporter("--no-collector.sched.per-vcpu", "--no-libvirt"))
+
+        def summed(page):
+            return {(name, *labels.items()): value for name, labels, value in page.samples
+                    if labels.get("domain") == "summed-vm" and name in (
+                        "vcpu_domain_run_seconds_total", "vcpu_domain_dispatches_total", "vcpu_domain_steal_seconds_total")}
+        first = wait_for(lambda: summed(exporter.page()), "the VM to be seen")
+        self.assertEqual(len(first), 3)
+        vm.tell("spin 200")
+        both = exporter.page()
+        run_seconds = both.value("vcpu_domain_run_seconds_total", domain="summed-vm")
+        self.assertGreater(run_seconds, 0)
+        self.assertEqual(both.value("vcpu_domain_present_vcpus", domain="summed-vm"), 2)
+        vm.tell("remove CPU 1/KVM")
+        one = exporter.page()
+        self.assertEqual(one.value("vcpu_domain_present_vcpus", domain="summed-vm"), 1)
+        vm.tell("add CPU 1/KVM")
+        again = exporter.page()
+        for before, after in ((both, one), (one, again)):
+            self.assertEqual(decreased(summed(before), summed(after)), [])
+        self.assertEqual(one.vcpus("summed-vm"), set())
+
     def test_a_vm_that_ends_and_comes_again_has_a_new_start(self):
         exporter = self.enterContext(Exporter())
         starts = []
