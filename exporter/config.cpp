@@ -285,6 +285,10 @@ std::string assign_ebpf(Config& config, const Values& values) {
   return assign_switch(config.ebpf_enabled, values.front());
 }
 
+std::string assign_seccomp(Config& config, const Values& values) {
+  return assign_switch(config.seccomp_enabled, values.front());
+}
+
 std::string assign_runqueue_per_vcpu(Config& config, const Values& values) {
   return assign_switch(config.runqueue.per_vcpu, values.front());
 }
@@ -619,6 +623,9 @@ const std::vector<Setting>& settings() {
        "Load eBPF programs where the kernel and our rights allow it (default: "
        "yes)",
        assign_ebpf},
+      {"seccomp", "enabled", Type::kSwitch, "seccomp", "",
+       "Give up the system calls that serving does not take (default: yes)",
+       assign_seccomp},
       {"runqueue", "per_vcpu", Type::kSwitch, "collector.runqueue.per-vcpu", "",
        "A latency histogram per vCPU instead of per VM (default: no)",
        assign_runqueue_per_vcpu},

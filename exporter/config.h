@@ -43,6 +43,7 @@ struct Config {
   bool libvirt_enabled = true;
   std::string libvirt_uri = "qemu:///system";
   bool ebpf_enabled = true;
+  bool seccomp_enabled = true;
   RunqueueOptions runqueue;
   PerfOptions perf;
   NumaOptions numa;

@@ -34,6 +34,7 @@
 #include "exporter/process_metrics.h"
 #include "exporter/reload.h"
 #include "exporter/scrape_service.h"
+#include "exporter/seccomp_filter.h"
 #include "exporter/sparingly.h"
 #include "exporter/systemd.h"
 #include "exporter/version.h"
@@ -86,8 +87,12 @@ Libvirt libvirt_of(const Config& config) {
           std::make_shared<LibvirtMonitor>(std::move(monitor))};
 }
 
+// Why there is no filter of system calls, empty where it holds: known only
+// after the scrape has been made, and everything opened.
+using SeccompReason = std::shared_ptr<std::string>;
+
 Scrape make_scrape(const Config& config, const Libvirt& libvirt,
-                   milliseconds patience) {
+                   const SeccompReason& seccomp, milliseconds patience) {
   const auto tasks =
       BpfTaskReader::open_program(config.roots, config.ebpf_enabled);
   auto inventory = std::make_shared<Inventory>(
@@ -103,7 +108,10 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
                                  libvirt.monitor, tasks ? *tasks : nullptr};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
-  return {[inventory](Families& said) { return inventory->take(said); },
+  return {[inventory, seccomp](Families& said) {
+            said.source("seccomp", *seccomp);
+            return inventory->take(said);
+          },
           std::move(collectors)};
 }
 
@@ -169,13 +177,22 @@ void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
   log(LogLevel::kInfo, line, {{"user", dropped.user}});
 }
 
+std::string filter_system_calls(const Config& config) {
+  SeccompOptions options;
+  options.enabled = config.seccomp_enabled;
+  options.perf = enabled_collectors(config).contains("perf");
+  return load_seccomp_filter(options);
+}
+
 int print_once(const Config& config) {
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, kPatienceOnce);
+  const auto seccomp = std::make_shared<std::string>();
+  auto scrape = make_scrape(config, libvirt, seccomp, kPatienceOnce);
   scrape.open(enabled_collectors(config));
   const auto dropped =
       drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
+  *seccomp = filter_system_calls(config);
   start_libvirt(config, libvirt);
   ScrapeService service(std::move(scrape), service_options(config),
                         make_registry());
@@ -297,12 +314,14 @@ int serve(const Options& options, const Config& config) {
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, Inventory::kPatience);
+  const auto seccomp = std::make_shared<std::string>();
+  auto scrape = make_scrape(config, libvirt, seccomp, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
   const auto kept = to_be_kept(config);
   const auto dropped = drop_privileges(config.user, kept.capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
 
+  *seccomp = filter_system_calls(config);
   give_back_heap();
   const auto registry = make_registry();
   const auto opened = WebAccess::open(config.web_config_file, registry.get());

@@ -135,8 +135,10 @@ Result<void> ChildProcess::spawn(const std::string& program,
   pointers.push_back(nullptr);
 
   const SpawnSetup setup(from.writing(), to.reading());
+  const char* const path =
+      program == kOwnProgram ? kOwnProgram : program.c_str();
   const int failure =
-      ::posix_spawn(&pid_, program.c_str(), setup.actions(), setup.attributes(),
+      ::posix_spawn(&pid_, path, setup.actions(), setup.attributes(),
                     pointers.data(), environ);
   if (failure != 0) {
     pid_ = -1;

@@ -53,7 +53,8 @@ std::string shown(const Config& c) {
   out << '\n' << static_cast<int>(c.log_level) << ' ';
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
-  out << c.ebpf_enabled << c.runqueue.per_vcpu << c.runqueue.culprits;
+  out << c.ebpf_enabled << c.seccomp_enabled;
+  out << c.runqueue.per_vcpu << c.runqueue.culprits;
   out << c.numa.maps << c.block.paths << c.kvm.per_vcpu << '\n';
   for (const auto& own : c.metadata.labels)
     out << own.label << '=' << own.key << ' ';
@@ -80,6 +81,7 @@ Config nothing_default() {
   c.libvirt_enabled = false;
   c.libvirt_uri = "test:///default";
   c.ebpf_enabled = false;
+  c.seccomp_enabled = false;
   c.runqueue.per_vcpu = true;
   c.runqueue.culprits = false;
   c.perf = {{"branches", "PERF_COUNT_HW_CPU_CYCLES:u"},
@@ -109,6 +111,7 @@ libvirt:
   enabled: false
   uri: test:///default
 ebpf: {enabled: false}
+seccomp: {enabled: false}
 runqueue: {per_vcpu: true, culprits: false}
 perf:
   events: [branches, "PERF_COUNT_HW_CPU_CYCLES:u"]
