@@ -73,19 +73,22 @@ std::vector<std::string> groups_below(const std::string& directory,
 void VmQuota::read(const Cgroup& own, std::size_t vcpus, bool look,
                    Families& said) {
   const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
-  const bool due = look || others;
+  const bool due = look || others || failed_;
+  const auto problems = said.problems().size();
   vcpu_count_ = vcpus;
-  if (others || (due && links() != links_)) list(own, said);
+  if (others || !listed_ || (due && links() != links_)) list(own, said);
   if (due) {
     read_weight(said);
     look_where_due(said);
   }
   for (Group& group : groups_)
     if (group.limited) count(group, said);
+  failed_ = said.problems().size() > problems;
   has_controller_ = !groups_.front().gone || !exists(own_.directory);
 }
 
 void VmQuota::list(const Cgroup& own, Families& said) {
+  const auto problems = said.problems().size();
   std::vector<Group> found{{.directory = own.directory, .own = true}};
   auto parent = own.directory;
   auto names = groups_below(parent, said);
@@ -102,7 +105,8 @@ void VmQuota::list(const Cgroup& own, Families& said) {
     if (role->role == ThreadRole::kVcpu) found.back().vcpu = role->vcpu;
   }
 
-  const bool moved = own.directory != own_.directory;
+  const bool moved = own.directory != own_.directory || !listed_;
+  listed_ = said.problems().size() == problems;
   own_ = own;
   std::swap(groups_, found);
   for (Group& group : groups_) {
@@ -138,7 +142,7 @@ void VmQuota::read_weight(Families& said) {
 }
 
 void VmQuota::look_where_due(Families& said) {
-  bool all = false;
+  bool all = failed_;
   bool first_vcpu = true;
   for (Group& group : groups_) {
     const bool leads = group.vcpu && std::exchange(first_vcpu, false);

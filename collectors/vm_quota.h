@@ -82,6 +82,8 @@ class VmQuota {
   std::size_t turn_ = 0;
   std::uintmax_t links_ = 0;  // When the groups were listed.
   bool has_controller_ = true;
+  bool listed_ = false;  // All groups that there are, when last listed.
+  bool failed_ = false;  // Something could not be read in the last read().
   std::optional<double> weight_;
   std::vector<Group> groups_;  // The own ones first.
   bool limited_ = false;       // Any of them, ever.

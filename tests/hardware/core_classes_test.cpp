@@ -14,7 +14,7 @@ using testing::IsEmpty;
 using testing::Pair;
 
 CoreClasses classes(const ProcTree& tree) {
-  return read_core_classes(tree.roots(), *read_topology(tree.roots()));
+  return *read_core_classes(tree.roots(), *read_topology(tree.roots()));
 }
 
 TEST(ClassesOfCores, AreByCapacity) {
