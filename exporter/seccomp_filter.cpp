@@ -88,8 +88,9 @@ constexpr std::array kFatal{
 
 using Condition = scmp_arg_cmp;
 
-constexpr Condition is(unsigned argument, std::uint64_t value) {
-  return {argument, SCMP_CMP_EQ, value, 0};
+template <typename Value>
+constexpr Condition is(unsigned argument, Value value) {
+  return {argument, SCMP_CMP_EQ, static_cast<std::uint64_t>(value), 0};
 }
 
 // Of the bits of `mask` those of `value`, and no other.
@@ -151,8 +152,8 @@ void allow_opening(Rules& rules) {
 // As MemoryDenyWriteExecute= of systemd has it.
 void allow_mapping(Rules& rules) {
   constexpr std::uint64_t kBoth = PROT_WRITE | PROT_EXEC;
-  for (const std::uint64_t one : {0, PROT_WRITE, PROT_EXEC})
-    rules.allow("mmap", {bits(2, kBoth, one)});
+  for (const int one : {0, PROT_WRITE, PROT_EXEC})
+    rules.allow("mmap", {bits(2, kBoth, static_cast<std::uint64_t>(one))});
   rules.allow("mprotect", {bits(2, PROT_EXEC, 0)});
 }
 
@@ -168,23 +169,23 @@ void allow_starting(Rules& rules) {
 }
 
 void allow_sockets(Rules& rules) {
-  for (const std::uint64_t family : {AF_UNIX, AF_INET, AF_INET6})
+  for (const auto family : {AF_UNIX, AF_INET, AF_INET6})
     rules.allow("socket", {is(0, family)});
   rules.allow("socketpair", {is(0, AF_UNIX)});
 }
 
 // What is done with programs and maps that are open; none is loaded.
 void allow_reading_ebpf(Rules& rules) {
-  for (const std::uint64_t command :
+  for (const auto command :
        {BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM,
         BPF_MAP_GET_NEXT_KEY, BPF_MAP_LOOKUP_BATCH, BPF_ITER_CREATE})
     rules.allow("bpf", {is(0, command)});
 }
 
 void allow_requests(Rules& rules, bool perf) {
-  for (const std::uint64_t request : {TCGETS, FIONREAD, FIONBIO, FIOCLEX})
+  for (const auto request : {TCGETS, FIONREAD, FIONBIO, FIOCLEX})
     rules.allow("ioctl", {is(1, request)});
-  for (const std::uint64_t option :
+  for (const auto option :
        {PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG,
         PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_DUMPABLE,
         PR_GET_SECCOMP, PR_CAPBSET_READ})

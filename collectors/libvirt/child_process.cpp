@@ -14,6 +14,9 @@
 #include <utility>
 
 namespace vcpu {
+
+const char* const kOwnProgram = "/proc/self/exe";
+
 namespace {
 
 constexpr int kReapStepMs = 2;

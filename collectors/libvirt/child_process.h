@@ -27,7 +27,7 @@ inline constexpr std::chrono::milliseconds kReapPatience{100};
 
 // Our own program, to be run once more. By this address a filter of system
 // calls knows it (exporter/seccomp_filter.h).
-inline constexpr char kOwnProgram[] = "/proc/self/exe";
+extern const char* const kOwnProgram;
 
 class ChildProcess {
  public:

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import pathlib
-import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +19,14 @@ FULL = pathlib.Path("/dev/full")
 def under_limit(limit):
     """A command that runs another one with so many descriptors."""
     return ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
+
+
+def limit_descriptors(pid, soft):
+    """Of a process that may have become another user, as that user: root may lack CAP_SYS_RESOURCE."""
+    status = program.status_of(pid)
+    uid, gid = status["Uid"].split()[0], status["Gid"].split()[0]
+    as_user = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups") if program.AS_ROOT else ()
+    subprocess.run([*as_user, "prlimit", f"--pid={pid}", f"--nofile={soft}:"], check=True, capture_output=True)
 
 
 class Group:
@@ -82,12 +88,11 @@ class Descriptors(unittest.TestCase):
         vm = self.enterContext(FakeVm("later"))
         with Exporter("--no-libvirt", "--path.procfs", ProcView(vm.pid).path) as exporter:
             before = exporter.page_with(2, "later")
-            hard = resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE)[1]
-            resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, (len(exporter.open_files()) + 2, hard))
+            limit_descriptors(exporter.pid, len(exporter.open_files()) + 2)
             starved = []
             with contextlib.suppress(OSError, AssertionError):
                 starved.append(exporter.page())
-            resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, (hard, hard))
+            limit_descriptors(exporter.pid, 1024)
             after = exporter.page_with(2, "later")
             for page in (*starved, after):
                 self.assertEqual(decreased(before.totals(), page.totals()), [])
