@@ -165,7 +165,7 @@ void allow_starting(Rules& rules) {
       CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
   rules.allow("clone", {bits(0, kNamespaces, 0)});
-  rules.allow("execve", {is(0, reinterpret_cast<std::uintptr_t>(kOwnProgram))});
+  rules.allow("execve", {is(0, reinterpret_cast<std::uintptr_t>(own_program))});
 }
 
 void allow_sockets(Rules& rules) {

@@ -20,7 +20,9 @@ using Problems = std::vector<std::string>;
 
 Known read_switch(const std::string& path, Problems& problems) {
   const auto value = read_as(path, parse_switch);
-  if (!value && !is_gone(value.error()))
+  // A word that is new to us is no failure.
+  if (!value && !is_gone(value.error()) &&
+      value.error().code != std::errc::bad_message)
     problems.push_back(value.error().message());
   return value ? Known(*value) : Known();
 }

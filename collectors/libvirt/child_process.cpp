@@ -15,7 +15,7 @@
 
 namespace vcpu {
 
-const char* const kOwnProgram = "/proc/self/exe";
+const char* const own_program = "/proc/self/exe";
 
 namespace {
 
@@ -139,7 +139,7 @@ Result<void> ChildProcess::spawn(const std::string& program,
 
   const SpawnSetup setup(from.writing(), to.reading());
   const char* const path =
-      program == kOwnProgram ? kOwnProgram : program.c_str();
+      program == own_program ? own_program : program.c_str();
   const int failure =
       ::posix_spawn(&pid_, path, setup.actions(), setup.attributes(),
                     pointers.data(), environ);

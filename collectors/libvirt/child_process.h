@@ -27,7 +27,7 @@ inline constexpr std::chrono::milliseconds kReapPatience{100};
 
 // Our own program, to be run once more. By this address a filter of system
 // calls knows it (exporter/seccomp_filter.h).
-extern const char* const kOwnProgram;
+extern const char* const own_program;
 
 class ChildProcess {
  public:

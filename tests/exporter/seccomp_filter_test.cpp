@@ -75,11 +75,11 @@ TEST_F(SeccompFilter, OurOwnProgramAloneIsRun) {
       return spawned ? 0L : -1L;
     };
   };
-  EXPECT_EQ(under_filter(spawns(kOwnProgram)), 0);
+  EXPECT_EQ(under_filter(spawns(own_program)), 0);
   EXPECT_EQ(under_filter(spawns("/bin/true")), EPERM);
   // The same name elsewhere in memory.
   EXPECT_EQ(under_filter([] {
-              const std::string copy = kOwnProgram;
+              const std::string copy = own_program;
               return ::execl(copy.c_str(), "vcpu_tests", "--help", nullptr);
             }),
             EPERM);
