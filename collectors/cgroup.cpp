@@ -155,6 +155,8 @@ class CgroupCollector final : public Collector {
                              : living.insert(std::move(known)).position;
       state->second.be_of(vm);
     }
+    // Who could not be seen has not ended for that.
+    if (!snapshot.whole) living.merge(vms_);
     vms_ = std::move(living);
   }
 
@@ -165,11 +167,16 @@ class CgroupCollector final : public Collector {
     for (const Vm& vm : snapshot.vms) {
       VmState& state = state_of(vm);
       const bool look = turn++ % turns == 0;
-      const Cgroup& group = snapshot.cgroups->of(vm.id()).cpu;
+      const VmCgroup& groups = snapshot.cgroups->of(vm.id());
+      const Cgroup& group = groups.cpu;
       state.has_quota = static_cast<bool>(group);
       if (state.has_quota)
         state.quota.read(group, vm.vcpu_count, look, families);
-      if (!group && is_running(vm)) missing = kSharedGroup;
+      if (!groups.problem.empty()) {
+        families.problem(groups.problem);
+      } else if (!group && is_running(vm)) {
+        missing = kSharedGroup;
+      }
       if (group && !state.quota.has_controller() && missing.empty())
         missing = kNoController;
     }
@@ -241,7 +248,9 @@ class CgroupCollector final : public Collector {
         "memory.pressure and io.pressure of its control group.");
     std::string missing;
     for (const Vm& vm : snapshot.vms) {
-      const auto& directory = snapshot.cgroups->of(vm.id()).unified.directory;
+      const auto& groups = snapshot.cgroups->of(vm.id());
+      const auto& directory = groups.unified.directory;
+      if (!groups.problem.empty()) continue;  // Has been said.
       if (directory.empty()) {
         if (missing.empty() && is_running(vm)) missing = kNoGroupOfVersion2;
       } else if (!state_of(vm).pressures.say(directory, kept_, pressure,

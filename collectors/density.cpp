@@ -36,8 +36,7 @@ Load load_of(const Snapshot& snapshot) {
   return load;
 }
 
-void add_host(const Topology& host, const Load& load, Families& families) {
-  const int cores = host.cores();
+void add_topology(const Topology& host, Families& families) {
   families
       .gauge("vcpu_host_logical_cpus",
              "Online logical CPUs; from /sys/devices/system/cpu/online.")
@@ -46,13 +45,16 @@ void add_host(const Topology& host, const Load& load, Families& families) {
       .gauge("vcpu_host_cores",
              "Physical cores with a CPU online; from "
              "/sys/devices/system/cpu/cpuN/topology/core_cpus_list.")
-      .add({}, cores);
+      .add({}, host.cores());
   if (const auto nodes = host.nodes(); !nodes.empty()) {
     families
         .gauge("vcpu_host_numa_nodes",
                "NUMA nodes with a CPU online; from /sys/devices/system/node.")
         .add({}, static_cast<double>(nodes.size()));
   }
+}
+
+void add_host(const Topology& host, const Load& load, Families& families) {
   families
       .gauge("vcpu_host_vcpus",
              "vCPU threads of all virtual machines; from /proc.")
@@ -60,7 +62,7 @@ void add_host(const Topology& host, const Load& load, Families& families) {
   families
       .gauge("vcpu_host_thread_density_ratio",
              "vCPUs per physical core; from /proc and /sys/devices/system/cpu.")
-      .add({}, load.vcpus / cores);
+      .add({}, load.vcpus / host.cores());
 }
 
 void add_nodes(const Topology& host, const Load& load, Families& families) {
@@ -97,10 +99,13 @@ class Density final : public Collector {
   std::string_view name() const override { return "density"; }
 
   Result<void> collect(const Snapshot& snapshot, Families& families) override {
-    const Load load = load_of(snapshot);
     families.source("numa_nodes", snapshot.host->nodes().empty()
                                       ? "this kernel knows no NUMA nodes"
                                       : "");
+    add_topology(*snapshot.host, families);
+    // The inventory says what could not be read.
+    if (!snapshot.whole) return {};
+    const Load load = load_of(snapshot);
     add_host(*snapshot.host, load, families);
     add_nodes(*snapshot.host, load, families);
     add_cpus(load, families);

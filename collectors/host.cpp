@@ -64,7 +64,7 @@ std::size_t online_of(const CpuSet& list, const CpuSet& online) {
 // What is as it is until somebody changes the host.
 struct Build {
   PackageOf package_of;
-  CoreClasses classes;
+  Result<CoreClasses> classes;
   Result<CpuSet> isolated{CpuSet{}};
   Result<CpuSet> nohz_full{CpuSet{}};
   bool frequency_disturbs = false;
@@ -144,8 +144,12 @@ class Host final : public Collector {
         "efficiency the slowest, middle any others; absent where all are "
         "alike. From /sys/devices/cpu_core, /sys/devices/cpu_atom and "
         "/sys/devices/system/cpu/cpuN/cpu_capacity.");
-    for (const auto& [name, count] : build.classes)
-      cores.add({{"class", name}}, count);
+    if (!build.classes) {
+      families.problem(build.classes.error().message());
+    } else {
+      for (const auto& [name, count] : *build.classes)
+        cores.add({{"class", name}}, count);
+    }
     say_list(build.isolated, online,
              families.gauge(
                  "vcpu_host_isolated_cpus",

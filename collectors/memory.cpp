@@ -30,27 +30,27 @@ Bytes maximum(const Vm& vm) {
   return vm.memory_bytes;
 }
 
-// What a file of a control group tells; empty where there is no such file.
+// Empty where there is no such file.
 template <typename T>
-std::optional<T> read_of_group(const std::string& path,
-                               Result<T> (*parse)(std::string_view),
-                               KeptFiles& kept, Families& families) {
-  auto parsed = kept.read_as(path, parse);
-  if (parsed) return *std::move(parsed);
-  if (!is_gone(parsed.error())) families.problem(parsed.error().message());
-  return std::nullopt;
+Result<Bytes> bytes_of(const Result<T>& told, Bytes (*bytes)(const T&)) {
+  if (told) return bytes(*told);
+  if (is_gone(told.error())) return Bytes{};
+  return told.error();
 }
 
 // Empty where the group does not count its swap.
-Bytes swap_of(const Cgroup& group, KeptFiles& kept, Families& families) {
-  if (!group) return {};
-  if (group.version != 1) {
-    return read_of_group(group.directory + "/memory.swap.current", parse_count,
-                         kept, families);
+Result<Bytes> swap_of(const VmCgroup& groups, KeptFiles& kept) {
+  const Cgroup& group = groups.memory;
+  if (!groups.problem.empty()) return failed(groups.problem);
+  if (!group) return Bytes{};
+  if (group.version == 1) {
+    return bytes_of<MemoryStat>(
+        kept.read_as(group.directory + "/memory.stat", parse_memory_stat),
+        [](const MemoryStat& stat) { return stat.swap_bytes; });
   }
-  const auto stat = read_of_group(group.directory + "/memory.stat",
-                                  parse_memory_stat, kept, families);
-  return stat ? stat->swap_bytes : Bytes{};
+  return bytes_of<std::uint64_t>(
+      kept.read_as(group.directory + "/memory.swap.current", parse_count),
+      [](const std::uint64_t& bytes) { return Bytes(bytes); });
 }
 
 struct OfProcess {
@@ -120,15 +120,16 @@ class Memory final : public Collector {
         "faults); from /proc/PID/stat, majflt.");
     bool all_groups = true;
     for (const Vm& vm : snapshot.vms) {
-      const auto in_swap =
-          has_swap
-              ? swap_of(snapshot.cgroups->of(vm.id()).memory, kept_, families)
-              : Bytes{};
-      const auto process = process_of(vm, has_swap && !in_swap, families);
+      const auto in_swap = has_swap
+                               ? swap_of(snapshot.cgroups->of(vm.id()), kept_)
+                               : Result<Bytes>(Bytes{});
+      if (!in_swap) families.problem(in_swap.error().message());
+      const bool by_group = in_swap && *in_swap;
+      const auto process = process_of(vm, has_swap && !by_group, families);
       if (!process) continue;
-      if (has_swap)
-        add(swap, vm.labels, in_swap ? in_swap : process->swap_bytes);
-      all_groups = all_groups && in_swap;
+      if (has_swap && in_swap)
+        add(swap, vm.labels, by_group ? *in_swap : process->swap_bytes);
+      all_groups = all_groups && by_group;
       add(tables, vm.labels, process->page_table_bytes);
       faults.add(vm.labels, static_cast<double>(process->major_faults));
     }
@@ -222,6 +223,7 @@ class Memory final : public Collector {
         "Sum of the VMs' maximum memory divided by the host's memory; absent "
         "while the maximum of a VM is not known. From /proc/meminfo and the "
         "sources of vcpu_domain_memory_max_bytes.");
+    if (!snapshot.whole) return;
     double sum = 0;
     for (const Vm& vm : snapshot.vms) {
       const auto bytes = maximum(vm);

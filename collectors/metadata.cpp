@@ -60,6 +60,10 @@ class Metadata final : public Collector {
         "something is known; from libvirt's domain XML, the VMM's command line "
         "and its control group.");
     for (const Vm& vm : snapshot.vms) {
+      if (vm.kubevirt && !snapshot.cgroups->of(vm.id()).problem.empty()) {
+        families.problem(snapshot.cgroups->of(vm.id()).problem);
+        continue;
+      }
       const auto labels = labels_of(vm, *snapshot.cgroups);
       if (labels.empty()) continue;
       LabelSet all = vm.labels;

@@ -85,6 +85,7 @@ class Numa final : public Collector {
         memory.add(vm.labels, {{"numa_node", std::to_string(node)}},
                    static_cast<double>(bytes));
       }
+      if (!vm.whole) continue;
       const auto placement =
           placement_of(vm, *snapshot.host, lies.whole ? &lies.bytes : nullptr);
       if (!placement) continue;
@@ -103,6 +104,10 @@ class Numa final : public Collector {
   };
 
   Memory memory_of(const Vm& vm, const VmCgroup& group, Families& families) {
+    if (!group.problem.empty()) {
+      families.problem(group.problem);
+      return {};
+    }
     if (!group.memory) {
       if (exists(path_of(vm)))
         families.source(kGroupSource,

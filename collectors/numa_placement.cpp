@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace vcpu {
@@ -17,8 +18,14 @@ struct PlacedVcpu {
   double weight;
 };
 
+// By run time where the kernel tells it of some, and then of those alone that
+// it is told of would be wrong: none.
 std::vector<PlacedVcpu> placed_vcpus(const Vm& vm, const Topology& host) {
   std::vector<PlacedVcpu> placed;
+  const auto told =
+      std::count_if(vm.vcpus().begin(), vm.vcpus().end(),
+                    [](const Thread& vcpu) { return vcpu.sched.has_value(); });
+  if (told > 0 && std::cmp_less(told, vm.vcpu_count)) return placed;
   bool ran = false;
   for (const Thread& vcpu : vm.vcpus()) {
     const auto node = vcpu.cpu ? host.node(*vcpu.cpu) : std::nullopt;

@@ -143,12 +143,13 @@ class Perf final : public Collector {
         "vcpu_perf_events_total",
         "Events of the vCPU's thread, its guest's included, while they were "
         "counted; divide the rate by that of vcpu_perf_observed_seconds_total. "
-        "Hardware events are scaled where they shared counters; from "
-        "perf_event_open(2).");
+        "Hardware events are scaled where they shared counters; starts at 0 "
+        "when the exporter starts; from perf_event_open(2).");
     auto& observed = families.counter(
         "vcpu_perf_observed_seconds_total",
         "Time that the vCPU's thread had a physical CPU while its events were "
-        "counted; from perf_event_open(2), time_enabled.");
+        "counted; starts at 0 when the exporter starts; from "
+        "perf_event_open(2), time_enabled.");
     for (const Vm& vm : snapshot.vms) {
       for (const Thread& vcpu : vm.vcpus()) {
         const PerfTotals* const totals = rotation_->totals(id_of(vm, vcpu));

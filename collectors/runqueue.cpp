@@ -136,7 +136,8 @@ class Runqueue final : public Collector {
         "vcpu_runqueue_latency_seconds",
         "Waits of vCPUs for a physical CPU that have ended since the exporter "
         "first saw the vCPU, each one counted, time stopped by a CPU quota "
-        "included; from eBPF, sched_switch.",
+        "included; starts at 0 when the exporter starts; from eBPF, "
+        "sched_switch.",
         bounds_);
     for (const Vm& vm : snapshot.vms) {
       const StolenTime& time = vms_.at(vm.id()).time;
@@ -161,8 +162,9 @@ class Runqueue final : public Collector {
     auto& stolen = families.counter(
         "vcpu_stolen_by_seconds_total",
         "Time that the VM's vCPUs waited for a physical CPU, by who had it "
-        "meanwhile; the sum over the culprits is what they waited; from eBPF, "
-        "sched_switch and sched_migrate_task.");
+        "meanwhile; the sum over the culprits is what they waited; starts at 0 "
+        "when the exporter starts; from eBPF, sched_switch and "
+        "sched_migrate_task.");
     for (const Vm& vm : snapshot.vms) {
       const StolenTime& time = vms_.at(vm.id()).time;
       const auto say = [&](culprit_kind kind, const std::string& culprit,

@@ -42,6 +42,8 @@ void read_vulnerabilities(const Roots& roots, Posture& posture) {
   const auto root = roots.sys + "/devices/system/cpu/vulnerabilities";
   const auto names = list_names(root);
   posture.tells_vulnerabilities = names.has_value();
+  if (!names && !is_gone(names.error()))
+    posture.problems.push_back(names.error().message());
   if (!names) return;
   for (const auto& name : *names) {
     const auto read = read_as(std::string(root).append("/").append(name),
@@ -58,6 +60,7 @@ void read_vulnerabilities(const Roots& roots, Posture& posture) {
 Posture read_posture(const Roots& roots) {
   Posture posture;
   posture.features = read_security_features(roots);
+  posture.problems = posture.features.problems;
   read_vulnerabilities(roots, posture);
   return posture;
 }

@@ -101,6 +101,7 @@ struct Vm {
   const LibvirtDomain* libvirt = nullptr;  // Null: libvirt does not know it.
 
   std::size_t vcpu_count = 0;  // The first so many of `threads`.
+  bool whole = true;           // False: some thread of it could not be read.
 
   VmId id() const { return {pid, start_ticks}; }
   std::span<const Thread> vcpus() const { return {threads.data(), vcpu_count}; }
@@ -111,6 +112,9 @@ struct Snapshot {
   std::vector<Vm> vms;                         // Sorted by domain.
   std::shared_ptr<const LibvirtView> libvirt;  // Never null.
   std::shared_ptr<VmCgroups> cgroups;          // Read when it is asked.
+  // False: of some VM a thread could not be read, so that a sum over all VMs
+  // would be too small.
+  bool whole = true;
 };
 
 }  // namespace vcpu

@@ -21,12 +21,15 @@ Result<CpuSet> read_cpu_list(const std::string& path) {
 
 // The lowest online CPU of the core that `cpu` is part of. A kernel that does
 // not tell (some ARM boards, small VMs) leaves every CPU a core of its own.
-int core_of(const std::string& cpu_root, int cpu, const CpuSet& online) {
+Result<int> core_of(const std::string& cpu_root, int cpu,
+                    const CpuSet& online) {
   const auto path = cpu_root + "/cpu" + std::to_string(cpu) + "/topology/";
   auto siblings = read_cpu_list(path + "core_cpus_list");
   // The name before Linux 5.3.
-  if (!siblings) siblings = read_cpu_list(path + "thread_siblings_list");
-  if (!siblings) return cpu;
+  if (!siblings && is_gone(siblings.error()))
+    siblings = read_cpu_list(path + "thread_siblings_list");
+  if (!siblings && is_gone(siblings.error())) return cpu;
+  if (!siblings) return siblings.error();
   for (const int sibling : *siblings) {
     if (std::binary_search(online.begin(), online.end(), sibling))
       return sibling;
@@ -51,12 +54,13 @@ Result<std::map<int, int>> read_node_of(const std::string& node_root,
 }
 
 // A row that does not fit the nodes is left out: a node came or went meanwhile.
-std::map<std::pair<int, int>, int> read_distances(
+Result<std::map<std::pair<int, int>, int>> read_distances(
     const std::string& node_root, const std::vector<int>& nodes) {
   std::map<std::pair<int, int>, int> distance;
   for (const int from : nodes) {
     const auto text = read_file(node_path(node_root, from) + "/distance");
-    if (!text) continue;
+    if (!text && is_gone(text.error())) continue;
+    if (!text) return text.error();
     const auto row = parse_node_distances(*text);
     if (!row || row->size() != nodes.size()) continue;
     for (std::size_t to = 0; to < nodes.size(); ++to)
@@ -72,7 +76,9 @@ Result<void> read_nodes(const std::string& node_root, Topology& topology) {
   auto node_of = read_node_of(node_root, *nodes);
   if (!node_of) return node_of.error();
   topology.node_of = *std::move(node_of);
-  topology.distance = read_distances(node_root, *nodes);
+  auto distance = read_distances(node_root, *nodes);
+  if (!distance) return distance.error();
+  topology.distance = *std::move(distance);
   return {};
 }
 
@@ -112,8 +118,11 @@ Result<Topology> read_topology(const Roots& roots) {
   topology.online = *std::move(online);
   const auto nodes = read_nodes(roots.sys + "/devices/system/node", topology);
   if (!nodes) return nodes.error();
-  for (const int cpu : topology.online)
-    topology.core_of[cpu] = core_of(cpu_root, cpu, topology.online);
+  for (const int cpu : topology.online) {
+    const auto core = core_of(cpu_root, cpu, topology.online);
+    if (!core) return core.error();
+    topology.core_of[cpu] = *core;
+  }
   return topology;
 }
 
@@ -122,6 +131,11 @@ Result<std::shared_ptr<const Topology>> TopologyReader::read() {
   for (const char* const what : {"cpu", "node"}) {
     const auto text =
         read_file(roots_.sys + "/devices/system/" + what + "/online");
+    // It has not changed because it cannot be read.
+    if (!text && !is_gone(text.error())) {
+      if (known_) return known_;
+      return text.error();
+    }
     online += text ? *text : "none";
   }
   if (calls_left_ > 0 && online == online_) {
@@ -129,6 +143,7 @@ Result<std::shared_ptr<const Topology>> TopologyReader::read() {
     return known_;
   }
   auto topology = read_topology(roots_);
+  if (!topology && online == online_) return known_;
   if (!topology) return topology.error();
   known_ = std::make_shared<const Topology>(*std::move(topology));
   online_ = std::move(online);

@@ -56,6 +56,11 @@ bool is_gone_or_say(const Error& error, Families& said) {
   return false;
 }
 
+// What is there and could not be read is, perhaps, the next time.
+bool may_pass(const Error& error) {
+  return !is_gone(error) && error.code != std::errc::bad_message;
+}
+
 // In the order of their names; none where the directory has just gone.
 std::vector<std::string> groups_below(const std::string& directory,
                                       Families& said) {
@@ -75,17 +80,18 @@ void VmQuota::read(const Cgroup& own, std::size_t vcpus, bool look,
   const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
   const bool due = look || others;
   vcpu_count_ = vcpus;
-  if (others || (due && links() != links_)) list(own, said);
-  if (due) {
-    read_weight(said);
-    look_where_due(said);
-  }
+  if (others || !listed_ || (due && links() != links_)) list(own, said);
+  if (due || weight_unread_) read_weight(said);
+  if (due) look_where_due(said);
+  for (Group& group : groups_)
+    if (group.unread && !due) this->look(group, said);
   for (Group& group : groups_)
     if (group.limited) count(group, said);
   has_controller_ = !groups_.front().gone || !exists(own_.directory);
 }
 
 void VmQuota::list(const Cgroup& own, Families& said) {
+  const auto problems = said.problems().size();
   std::vector<Group> found{{.directory = own.directory, .own = true}};
   auto parent = own.directory;
   auto names = groups_below(parent, said);
@@ -102,7 +108,8 @@ void VmQuota::list(const Cgroup& own, Families& said) {
     if (role->role == ThreadRole::kVcpu) found.back().vcpu = role->vcpu;
   }
 
-  const bool moved = own.directory != own_.directory;
+  const bool moved = own.directory != own_.directory || !listed_;
+  listed_ = said.problems().size() == problems;
   own_ = own;
   std::swap(groups_, found);
   for (Group& group : groups_) {
@@ -134,6 +141,7 @@ std::uintmax_t VmQuota::links() const {
 void VmQuota::read_weight(Families& said) {
   const auto weight = weight_of(own_);
   weight_ = weight ? std::optional(*weight) : std::nullopt;
+  weight_unread_ = !weight && may_pass(weight.error());
   if (!weight) (void)is_gone_or_say(weight.error(), said);
 }
 
@@ -142,7 +150,7 @@ void VmQuota::look_where_due(Families& said) {
   bool first_vcpu = true;
   for (Group& group : groups_) {
     const bool leads = group.vcpu && std::exchange(first_vcpu, false);
-    if (!group.own && !group.gone && !leads) continue;
+    if (!group.own && !group.gone && !group.unread && !leads) continue;
     const QuotaCores before = group.cores;
     look(group, said);
     all = all || (leads && group.cores != before);
@@ -157,6 +165,7 @@ void VmQuota::look_where_due(Families& said) {
 
 void VmQuota::look(Group& group, Families& said) {
   const auto cores = read_quota(group.directory, own_.version);
+  group.unread = !cores && may_pass(cores.error());
   if (cores) {
     group.gone = false;
     group.cores = *cores;

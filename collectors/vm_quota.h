@@ -66,6 +66,7 @@ class VmQuota {
     QuotaCores cores = {};             // As last looked at.
     bool limited = false;              // Has a quota, or had one.
     bool gone = false;                 // When last looked at.
+    bool unread = false;               // Then it could not be read.
     std::optional<CpuStat> last = {};  // Empty: what is there is no news.
   };
 
@@ -82,6 +83,8 @@ class VmQuota {
   std::size_t turn_ = 0;
   std::uintmax_t links_ = 0;  // When the groups were listed.
   bool has_controller_ = true;
+  bool listed_ = false;  // All groups that there are, when last listed.
+  bool weight_unread_ = false;
   std::optional<double> weight_;
   std::vector<Group> groups_;  // The own ones first.
   bool limited_ = false;       // Any of them, ever.

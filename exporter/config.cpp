@@ -289,6 +289,10 @@ std::string assign_sched_per_vcpu(Config& config, const Values& values) {
   return assign_switch(config.sched.per_vcpu, values.front());
 }
 
+std::string assign_seccomp(Config& config, const Values& values) {
+  return assign_switch(config.seccomp_enabled, values.front());
+}
+
 std::string assign_runqueue_per_vcpu(Config& config, const Values& values) {
   return assign_switch(config.runqueue.per_vcpu, values.front());
 }
@@ -631,6 +635,9 @@ const std::vector<Setting>& settings() {
       {"sched", "per_vcpu", Type::kSwitch, "collector.sched.per-vcpu", "",
        "Figures of each vCPU; else sums of each VM's (default: yes)",
        assign_sched_per_vcpu},
+      {"seccomp", "enabled", Type::kSwitch, "seccomp", "",
+       "Give up the system calls that serving does not take (default: yes)",
+       assign_seccomp},
       {"runqueue", "per_vcpu", Type::kSwitch, "collector.runqueue.per-vcpu", "",
        "A latency histogram per vCPU instead of per VM (default: no)",
        assign_runqueue_per_vcpu},

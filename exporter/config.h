@@ -44,6 +44,7 @@ struct Config {
   std::string libvirt_uri = "qemu:///system";
   bool ebpf_enabled = true;
   SchedOptions sched;
+  bool seccomp_enabled = true;
   RunqueueOptions runqueue;
   PerfOptions perf;
   NumaOptions numa;

@@ -35,6 +35,7 @@
 #include "exporter/process_metrics.h"
 #include "exporter/reload.h"
 #include "exporter/scrape_service.h"
+#include "exporter/seccomp_filter.h"
 #include "exporter/sparingly.h"
 #include "exporter/systemd.h"
 #include "exporter/version.h"
@@ -87,8 +88,13 @@ Libvirt libvirt_of(const Config& config) {
           std::make_shared<LibvirtMonitor>(std::move(monitor))};
 }
 
+// Why there is no filter of system calls, empty where it holds: known only
+// after the scrape has been made, and everything opened.
+using SeccompReason = std::shared_ptr<std::string>;
+
 Scrape make_scrape(const Config& config, const Libvirt& libvirt,
-                   const ShownName& shown_name, milliseconds patience) {
+                   const ShownName& shown_name, const SeccompReason& seccomp,
+                   milliseconds patience) {
   const auto tasks =
       BpfTaskReader::open_program(config.roots, config.ebpf_enabled);
   auto inventory = std::make_shared<Inventory>(
@@ -105,7 +111,10 @@ Scrape make_scrape(const Config& config, const Libvirt& libvirt,
                                  config.sched,    shown_name};
   for (const CatalogEntry& entry : catalog())
     collectors.push_back(entry.make(options));
-  return {[inventory](Families& said) { return inventory->take(said); },
+  return {[inventory, seccomp](Families& said) {
+            said.source("seccomp", *seccomp);
+            return inventory->take(said);
+          },
           std::move(collectors)};
 }
 
@@ -171,13 +180,23 @@ void log_rights(const PrivilegeResult& dropped, const Kept& kept) {
   log(LogLevel::kInfo, line, {{"user", dropped.user}});
 }
 
+std::string filter_system_calls(const Config& config) {
+  SeccompOptions options;
+  options.enabled = config.seccomp_enabled;
+  options.perf = enabled_collectors(config).contains("perf");
+  return load_seccomp_filter(options);
+}
+
 int print_once(const Config& config, const ShownName& shown_name) {
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, shown_name, kPatienceOnce);
+  const auto seccomp = std::make_shared<std::string>();
+  auto scrape =
+      make_scrape(config, libvirt, shown_name, seccomp, kPatienceOnce);
   scrape.open(enabled_collectors(config));
   const auto dropped =
       drop_privileges(config.user, to_be_kept(config).capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
+  *seccomp = filter_system_calls(config);
   start_libvirt(config, libvirt);
   ScrapeService service(std::move(scrape), service_options(config),
                         make_registry());
@@ -300,12 +319,15 @@ int serve(const Options& options, const Config& config,
   raise_descriptor_limit();
   const sigset_t signals = block_signals();
   const Libvirt libvirt = libvirt_of(config);
-  auto scrape = make_scrape(config, libvirt, shown_name, Inventory::kPatience);
+  const auto seccomp = std::make_shared<std::string>();
+  auto scrape =
+      make_scrape(config, libvirt, shown_name, seccomp, Inventory::kPatience);
   scrape.open(enabled_collectors(config));
   const auto kept = to_be_kept(config);
   const auto dropped = drop_privileges(config.user, kept.capabilities);
   if (!dropped.error.empty()) return fail(dropped.error);
 
+  *seccomp = filter_system_calls(config);
   give_back_heap();
   const auto registry = make_registry();
   const auto opened = WebAccess::open(config.web_config_file, registry.get());

@@ -22,11 +22,11 @@ auto fixed(const Config& config) {
       config.listen_addresses, config.telemetry_path, config.max_requests,
       config.web_config_file, config.roots.proc, config.roots.sys,
       config.libvirt_enabled, config.libvirt_uri, config.ebpf_enabled,
-      config.sched.per_vcpu, config.runqueue.per_vcpu, config.runqueue.culprits,
-      config.perf.events, config.perf.max_descriptors, config.perf.window,
-      config.perf.budget, config.numa.maps, config.block.paths,
-      config.kvm.per_vcpu, config.metadata.labels, config.max_series,
-      config.vm_limits.vms, config.vm_limits.user_vms,
+      config.seccomp_enabled, config.sched.per_vcpu, config.runqueue.per_vcpu,
+      config.runqueue.culprits, config.perf.events, config.perf.max_descriptors,
+      config.perf.window, config.perf.budget, config.numa.maps,
+      config.block.paths, config.kvm.per_vcpu, config.metadata.labels,
+      config.max_series, config.vm_limits.vms, config.vm_limits.user_vms,
       config.vm_limits.user_threads, config.name_key_file, config.user);
 }
 

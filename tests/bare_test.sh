@@ -24,6 +24,8 @@ for source in task_iterator runqueue; do
   expect "says that it was built without eBPF for $source" \
     "vcpu_source_available{source=\"$source\",reason=\"this program was built without eBPF\"} 0"
 done
+expect "says that it was built without libseccomp" \
+  'vcpu_source_available{source="seccomp",reason="this program was built without libseccomp"} 0'
 expect "says that libvirt is not up" "vcpu_libvirt_up 0"
 if [ "$(id -u)" = 0 ]; then
   expect "knows the generic perf events" \

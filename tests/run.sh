@@ -126,7 +126,8 @@ if [ "$what" = all ]; then
   SOAK_SECONDS=120 script soak tests/soak/test.sh build/tests
   thread_sanitizer 30
   build build/bare -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DVCPU_LIBVIRT=OFF -DVCPU_BPF=OFF -DVCPU_PFM=OFF -DVCPU_TESTS=OFF
+    -DVCPU_LIBVIRT=OFF -DVCPU_BPF=OFF -DVCPU_PFM=OFF -DVCPU_SECCOMP=OFF \
+    -DVCPU_TESTS=OFF
   script bare tests/bare_test.sh build/bare/vcpu_exporter
   fuzz 10
   script live tests/live/test.sh build/tests/vcpu_exporter

@@ -15,8 +15,19 @@
 #include <string_view>
 #include <utility>
 
+#include "collectors/base/uninterrupted.h"
+
 namespace vcpu {
 namespace {
+
+int open_uninterrupted(const std::string& path, int flags) {
+  return uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC); });
+}
+
+int open_at(const Directory& directory, const char* name, int flags) {
+  return uninterrupted(
+      [&] { return ::openat(directory.fd(), name, flags | O_CLOEXEC); });
+}
 
 Error failure(std::string context) {
   return {{errno, std::generic_category()}, std::move(context)};
@@ -34,8 +45,8 @@ Result<void> read_all(int fd, std::string& contents,
   ssize_t n = 0;
   std::array<char, kChunk> chunk;
   while (contents.size() < most) {
-    n = ::read(fd, chunk.data(),
-               std::min(chunk.size(), most - contents.size()));
+    const auto wanted = std::min(chunk.size(), most - contents.size());
+    n = uninterrupted([&] { return ::read(fd, chunk.data(), wanted); });
     if (n <= 0) break;
     contents.append(chunk.data(), static_cast<std::size_t>(n));
   }
@@ -56,11 +67,13 @@ Result<void> for_each_entry(int fd, const std::string& path, const Take& take) {
   }
   const auto close = [](DIR* directory) { ::closedir(directory); };
   const std::unique_ptr<DIR, decltype(close)> directory(opened, close);
-  errno = 0;
-  while (const dirent* entry = ::readdir(directory.get())) {
-    take(*entry);
+  do {
     errno = 0;
-  }
+    while (const dirent* entry = ::readdir(directory.get())) {
+      take(*entry);
+      errno = 0;
+    }
+  } while (errno == EINTR);
   if (errno != 0) return failure(path);
   return {};
 }
@@ -83,7 +96,7 @@ Result<std::vector<int>> numbers_in(int fd, const std::string& path) {
 template <typename Wanted>
 Result<std::vector<std::string>> names_in(const std::string& path,
                                           const Wanted& wanted) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_uninterrupted(path, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return failure(path);
   std::vector<std::string> names;
   const auto listed = for_each_entry(fd, path, [&](const dirent& entry) {
@@ -97,7 +110,7 @@ Result<std::vector<std::string>> names_in(const std::string& path,
 }  // namespace
 
 Result<Directory> Directory::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_uninterrupted(path, O_PATH | O_DIRECTORY);
   if (fd < 0) return failure(path);
   return Directory(fd, path);
 }
@@ -119,7 +132,7 @@ Directory::~Directory() {
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t most) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open_uninterrupted(path, O_RDONLY);
   if (fd < 0) return failure(path);
   std::string contents;
   const auto read = read_all(fd, contents, most);
@@ -129,12 +142,16 @@ Result<std::string> read_file(const std::string& path, std::size_t most) {
 
 Result<std::string> read_end(const std::string& path, std::size_t most) {
   constexpr std::size_t kChunk = std::size_t{64} << 10;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open_uninterrupted(path, O_RDONLY);
   if (fd < 0) return failure(path);
   std::string end;
   std::string chunk(kChunk, '\0');
   ssize_t n = 0;
-  while ((n = ::read(fd, chunk.data(), chunk.size())) > 0) {
+  const auto next = [&] {
+    return uninterrupted(
+        [&] { return ::read(fd, chunk.data(), chunk.size()); });
+  };
+  while ((n = next()) > 0) {
     end.append(chunk, 0, static_cast<std::size_t>(n));
     if (end.size() > 2 * most) end.erase(0, end.size() - most);
   }
@@ -146,12 +163,12 @@ Result<std::string> read_end(const std::string& path, std::size_t most) {
 }
 
 bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
+  return ::access(path.c_str(), F_OK) == 0 || !is_gone(failure(path));
 }
 
 Result<void> read_file_at(const Directory& directory, const char* name,
                           std::string& contents) {
-  const int fd = ::openat(directory.fd(), name, O_RDONLY | O_CLOEXEC);
+  const int fd = open_at(directory, name, O_RDONLY);
   if (fd < 0) return failure(join(directory, name));
   const auto read = read_all(fd, contents);
   if (!read) return Error{read.error().code, join(directory, name)};
@@ -159,15 +176,14 @@ Result<void> read_file_at(const Directory& directory, const char* name,
 }
 
 Result<std::vector<int>> list_numbers(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_uninterrupted(path, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return failure(path);
   return numbers_in(fd, path);
 }
 
 Result<std::vector<int>> list_numbers_at(const Directory& directory,
                                          const char* name) {
-  const int fd =
-      ::openat(directory.fd(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_at(directory, name, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return failure(join(directory, name));
   return numbers_in(fd, join(directory, name));
 }

@@ -48,13 +48,21 @@ Result<std::string> read_file(const std::string& path,
 // than twice as many.
 Result<std::string> read_end(const std::string& path, std::size_t most);
 
+// Whether no part of it is missing at its end: each of the kernel's texts ends
+// with a line.
+inline bool is_whole(std::string_view text) {
+  return text.empty() || text.back() == '\n';
+}
+
 // What `parse` makes of the text that was read from `path`: a Result, of which
-// an Error says the whole path.
+// an Error says the whole path. Of a text that is not whole it is none: half a
+// number is another number.
 template <typename Text, typename Parse>
 auto parse_as(const Result<Text>& text, const std::string& path,
               const Parse& parse)
     -> std::invoke_result_t<const Parse&, std::string_view> {
   if (!text) return text.error();
+  if (!is_whole(*text)) return malformed(path);
   auto parsed = parse(std::string_view(*text));
   if (!parsed) return malformed(path);
   return parsed;
@@ -65,6 +73,7 @@ auto read_as(const std::string& path, const Parse& parse) {
   return parse_as(read_file(path), path, parse);
 }
 
+// True, too, where the kernel cannot say.
 bool exists(const std::string& path);
 
 // The same as read_file() below `directory`, into a buffer that is reused from

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "collectors/base/uninterrupted.h"
+
 namespace vcpu {
 namespace {
 
@@ -44,7 +46,8 @@ Result<std::string_view> KeptFiles::read(const std::string& path) {
 }
 
 Result<std::string_view> KeptFiles::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd =
+      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (fd < 0) return failure(path);
   auto text = read_whole(fd, path);
   if (text && files_.size() < most_) {
@@ -57,9 +60,19 @@ Result<std::string_view> KeptFiles::open(const std::string& path) {
 
 Result<std::string_view> KeptFiles::read_whole(int fd,
                                                const std::string& path) {
-  const auto n = ::pread(fd, text_->data(), text_->size(), 0);
-  if (n < 0) return failure(path);
-  return std::string_view(text_->data(), static_cast<std::size_t>(n));
+  std::size_t size = 0;
+  ssize_t n = 0;
+  // To ask for the end of the file would have the kernel write it all again:
+  // what ends with a line is whole.
+  do {
+    n = uninterrupted([&] {
+      return ::pread(fd, text_->data() + size, text_->size() - size,
+                     static_cast<off_t>(size));
+    });
+    if (n < 0) return failure(path);
+    size += static_cast<std::size_t>(n);
+  } while (n > 0 && size < text_->size() && (*text_)[size - 1] != '\n');
+  return std::string_view(text_->data(), size);
 }
 
 void KeptFiles::close_unread() {

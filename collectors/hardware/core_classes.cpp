@@ -18,9 +18,10 @@ constexpr std::string_view kMiddle = "middle";
 constexpr std::string_view kEfficiency = "efficiency";
 
 // Online cores with one of the CPUs of a file.
-int cores_listed(const std::string& path, const Topology& host) {
+Result<int> cores_listed(const std::string& path, const Topology& host) {
   std::set<int> cores;
   const auto cpus = read_as(path, parse_cpu_list);
+  if (!cpus && !is_gone(cpus.error())) return cpus.error();
   if (!cpus) return 0;
   for (const int cpu : *cpus) {
     const auto core = host.core_of.find(cpu);
@@ -30,15 +31,16 @@ int cores_listed(const std::string& path, const Topology& host) {
 }
 
 // How much work each core can do, the most capable being 1024.
-std::map<int, std::uint64_t> capacities(const Roots& roots,
-                                        const Topology& host) {
+Result<std::map<int, std::uint64_t>> capacities(const Roots& roots,
+                                                const Topology& host) {
   std::map<int, std::uint64_t> of_core;
   for (const auto& [cpu, core] : host.core_of) {
     if (cpu != core) continue;
     const auto capacity = read_as(roots.sys + "/devices/system/cpu/cpu" +
                                       std::to_string(cpu) + "/cpu_capacity",
                                   parse_count);
-    if (!capacity) return {};
+    if (!capacity && !is_gone(capacity.error())) return capacity.error();
+    if (!capacity) return std::map<int, std::uint64_t>{};
     of_core[core] = *capacity;
   }
   return of_core;
@@ -63,11 +65,17 @@ CoreClasses by_capacity(const std::map<int, std::uint64_t>& capacities) {
 
 }  // namespace
 
-CoreClasses read_core_classes(const Roots& roots, const Topology& host) {
-  const int fast = cores_listed(roots.sys + "/devices/cpu_core/cpus", host);
-  const int slow = cores_listed(roots.sys + "/devices/cpu_atom/cpus", host);
-  if (fast > 0 && slow > 0) return {{kPerformance, fast}, {kEfficiency, slow}};
-  return by_capacity(capacities(roots, host));
+Result<CoreClasses> read_core_classes(const Roots& roots,
+                                      const Topology& host) {
+  const auto fast = cores_listed(roots.sys + "/devices/cpu_core/cpus", host);
+  if (!fast) return fast.error();
+  const auto slow = cores_listed(roots.sys + "/devices/cpu_atom/cpus", host);
+  if (!slow) return slow.error();
+  if (*fast > 0 && *slow > 0)
+    return CoreClasses{{kPerformance, *fast}, {kEfficiency, *slow}};
+  const auto told = capacities(roots, host);
+  if (!told) return told.error();
+  return by_capacity(*told);
 }
 
 }  // namespace vcpu

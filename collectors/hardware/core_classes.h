@@ -15,6 +15,7 @@
 #include <map>
 #include <string_view>
 
+#include "collectors/base/result.h"
 #include "collectors/base/roots.h"
 #include "collectors/topology.h"
 
@@ -23,6 +24,6 @@ namespace vcpu {
 using CoreClasses = std::map<std::string_view, int>;  // Class -> cores.
 
 // Empty: all cores are alike, or the kernel does not tell.
-CoreClasses read_core_classes(const Roots& roots, const Topology& host);
+Result<CoreClasses> read_core_classes(const Roots& roots, const Topology& host);
 
 }  // namespace vcpu

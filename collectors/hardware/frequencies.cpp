@@ -26,9 +26,11 @@ std::optional<int> policy_number(std::string_view name) {
 }
 
 // affected_cpus: the policy's online CPUs, "0 1 2 3".
-std::set<int> cores_of(const std::string& policy, const Topology& host) {
+Result<std::set<int>> cores_of(const std::string& policy,
+                               const Topology& host) {
   std::set<int> cores;
   const auto text = read_file(policy + "/affected_cpus");
+  if (!text && !is_gone(text.error())) return text.error();
   if (!text) return cores;
   std::string_view rest = *text;
   for (auto cpu = take_u64(rest); cpu; cpu = take_u64(rest)) {
@@ -48,33 +50,44 @@ bool Frequencies::disturbs(const Roots& roots) {
   return cpuinfo && parse_cpuinfo(*cpuinfo).x86;
 }
 
-void Frequencies::find_policies(const Topology& host) {
+// What cannot be read now is looked for again.
+Result<void> Frequencies::find_policies(const Topology& host) {
   const auto root = roots_.sys + "/devices/system/cpu/cpufreq";
-  online_ = host.online;
+  online_.clear();
   policies_.clear();
   const auto names = list_directories(root);
-  if (!names) return;
+  if (!names && !is_gone(names.error())) return names.error();
   std::map<int, std::string> by_number;
-  for (const auto& name : *names)
-    if (const auto number = policy_number(name))
-      by_number[*number] = std::string(root).append("/").append(name);
+  if (names) {
+    for (const auto& name : *names)
+      if (const auto number = policy_number(name))
+        by_number[*number] = std::string(root).append("/").append(name);
+  }
   std::set<int> known;
   for (const auto& [number, path] : by_number) {
     const auto before = known.size();
-    known.merge(cores_of(path, host));
+    auto cores = cores_of(path, host);
+    if (!cores) return cores.error();
+    known.merge(*cores);
     if (known.size() > before)
       policies_.push_back({path + "/scaling_cur_freq", known.size() - before});
   }
+  online_ = host.online;
+  return {};
 }
 
 Result<Frequencies::Range> Frequencies::read(const Topology& host) {
   constexpr double kHzPerKhz = 1000;
-  if (host.online != online_) find_policies(host);
+  if (host.online != online_) {
+    const auto found = find_policies(host);
+    if (!found) return found.error();
+  }
   Range range;
   double sum = 0;
   std::size_t cores = 0;
   for (const Policy& policy : policies_) {
     const auto text = read_file(policy.file);
+    if (!text && !is_gone(text.error())) return text.error();
     if (!text) continue;  // Its CPUs have just gone offline.
     const auto khz = parse_count(*text);
     if (!khz) return malformed(policy.file);

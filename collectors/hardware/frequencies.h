@@ -44,7 +44,7 @@ class Frequencies {
     std::string file;
     std::size_t cores = 0;
   };
-  void find_policies(const Topology& host);
+  Result<void> find_policies(const Topology& host);
 
   Roots roots_;
   CpuSet online_;  // That the policies are of.

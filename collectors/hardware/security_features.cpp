@@ -16,17 +16,25 @@ namespace {
 
 using Known = std::optional<bool>;
 
-Known read_switch(const std::string& path) {
+using Problems = std::vector<std::string>;
+
+Known read_switch(const std::string& path, Problems& problems) {
   const auto value = read_as(path, parse_switch);
+  // A word that is new to us is no failure.
+  if (!value && !is_gone(value.error()) &&
+      value.error().code != std::errc::bad_message)
+    problems.push_back(value.error().message());
   return value ? Known(*value) : Known();
 }
 
 // One of the two modules' parameters; a CPU is not both.
-Known parameter(const Roots& roots, const char* intel, const char* amd) {
+Known parameter(const Roots& roots, const char* intel, const char* amd,
+                Problems& problems) {
   const auto of = [&](const char* module, const char* name) {
     return name == nullptr ? Known()
                            : read_switch(roots.sys + "/module/" + module +
-                                         "/parameters/" + name);
+                                             "/parameters/" + name,
+                                         problems);
   };
   const auto found = of("kvm_intel", intel);
   return found ? found : of("kvm_amd", amd);
@@ -43,20 +51,27 @@ bool asked_for_sme(const Roots& roots) {
   return cmdline && is_word_of(*cmdline, "mem_encrypt=on");
 }
 
-Cpuinfo first_cpu(const Roots& roots) {
+Result<Cpuinfo> first_cpu(const Roots& roots) {
   const auto text = read_file(roots.proc + "/cpuinfo", kFirstCpuBytes);
-  return text ? parse_cpuinfo(*text) : Cpuinfo{};
+  if (!text) return text.error();
+  return parse_cpuinfo(*text);
 }
 
 class Finder {
  public:
-  explicit Finder(const Roots& roots) : roots_(roots), cpu_(first_cpu(roots)) {}
+  explicit Finder(const Roots& roots) : roots_(roots) {
+    auto cpu = first_cpu(roots);
+    if (!cpu && !is_gone(cpu.error()))
+      features_.problems.push_back(cpu.error().message());
+    if (cpu) cpu_ = *std::move(cpu);
+  }
 
   SecurityFeatures find() {
     add_flags();
     add_kvm();
     add("memory_encryption", memory_encryption());
-    const auto smt = read_switch(roots_.sys + "/devices/system/cpu/smt/active");
+    const auto smt = read_switch(roots_.sys + "/devices/system/cpu/smt/active",
+                                 features_.problems);
     add("smt", smt);
     features_.smt = smt.has_value();
     return std::move(features_);
@@ -92,14 +107,15 @@ class Finder {
          {"sev_snp", nullptr, "sev_snp"},
          {"tdx", "tdx", nullptr}}};
     for (const auto& [feature, intel, amd] : kParameters) {
-      const auto value = parameter(roots_, intel, amd);
+      const auto value = parameter(roots_, intel, amd, features_.problems);
       features_.kvm = features_.kvm || value;
       add(feature, value);
     }
   }
 
   Known memory_encryption() const {
-    if (!cpu_.x86) return {};
+    // It may be what could not be read.
+    if (!cpu_.x86 || !features_.problems.empty()) return {};
     for (const auto& [feature, on] : features_.known)
       if (on && (feature.starts_with("sev") || feature == "tdx")) return true;
     if (has("sme") && asked_for_sme(roots_)) return true;
@@ -108,7 +124,7 @@ class Finder {
   }
 
   const Roots& roots_;
-  const Cpuinfo cpu_;
+  Cpuinfo cpu_;
   SecurityFeatures features_;
 };
 

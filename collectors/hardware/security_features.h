@@ -25,6 +25,7 @@
 // https://docs.kernel.org/admin-guide/kernel-parameters.html
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -35,9 +36,10 @@ namespace vcpu {
 
 struct SecurityFeatures {
   std::vector<std::pair<std::string_view, bool>> known;  // In the order above.
-  bool flags = false;  // The CPU's flags could be read.
-  bool kvm = false;    // KVM's parameters could.
-  bool smt = false;    // Whether SMT is active could.
+  bool flags = false;                 // The CPU's flags could be read.
+  bool kvm = false;                   // KVM's parameters could.
+  bool smt = false;                   // Whether SMT is active could.
+  std::vector<std::string> problems;  // What is there and could not be read.
 };
 
 // Never fails: what cannot be understood is as unknown as what is not there.

@@ -38,6 +38,9 @@ class BpfTaskReader final : public TaskReader {
   Result<std::vector<Process>> processes(Families& said) override;
   void choose(const std::vector<pid_t>& pids, Families& said) override;
   std::vector<Task> threads(pid_t pid, Families& said) override;
+  bool were_whole() const override {
+    return missing_reason_.empty() || procfs_.were_whole();
+  }
   std::optional<ProcessFacts> facts(pid_t pid) override;
   void report(Families& said) override;
 

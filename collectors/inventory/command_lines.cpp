@@ -42,14 +42,14 @@ struct CommandLines::State {
   std::deque<Key> queue;
   std::set<Key> awaited;  // Queued, or in the hands of a reader.
   std::map<Key, Found> known;
+  std::string problem;  // Since the last request.
   int readers = 0;
 };
 
 CommandLines::CommandLines(const Roots& roots)
     : CommandLines([proc = roots.proc](pid_t pid) {
-        const auto text =
-            read_file(proc + "/" + std::to_string(pid) + "/cmdline", kMaxBytes);
-        return text ? *text : std::string();
+        return read_file(proc + "/" + std::to_string(pid) + "/cmdline",
+                         kMaxBytes);
       }) {}
 
 CommandLines::CommandLines(Reader reader) : state_(std::make_shared<State>()) {
@@ -62,8 +62,11 @@ void CommandLines::read_queued(const std::shared_ptr<State>& state) {
     const Key key = std::move(state->queue.front());
     state->queue.pop_front();
     lock.unlock();
-    auto found = understand(state->reader(key.pid));
+    const auto text = state->reader(key.pid);
+    auto found = understand(text ? *text : std::string_view());
     lock.lock();
+    if (!text && !is_gone(text.error()))
+      state->problem = text.error().message();
     // Not kept: what was forgotten meanwhile, which nobody would clean up, and
     // the empty text of a process in the middle of its exec, to be read again.
     if (state->awaited.erase(key) != 0 && found.read)
@@ -98,6 +101,7 @@ void CommandLines::request(const std::vector<Key>& keys,
   std::erase_if(state_->queue,
                 [&](const Key& key) { return !wanted.contains(key); });
 
+  state_->problem.clear();
   std::vector<Key> fresh;
   for (const Key& key : wanted) {
     if (state_->known.contains(key) || state_->awaited.contains(key)) continue;
@@ -122,6 +126,11 @@ CommandLines::Found CommandLines::find(const Key& key) const {
 std::size_t CommandLines::pending() const {
   const std::lock_guard lock(state_->mutex);
   return state_->awaited.size();
+}
+
+std::string CommandLines::problem() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->problem;
 }
 
 }  // namespace vcpu

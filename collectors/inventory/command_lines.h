@@ -24,6 +24,7 @@
 #include <tuple>
 #include <vector>
 
+#include "collectors/base/result.h"
 #include "collectors/base/roots.h"
 #include "collectors/inventory/vmm.h"
 
@@ -40,8 +41,8 @@ class CommandLines {
              std::tie(other.pid, other.start_ticks, other.comm);
     }
   };
-  // The text of the file; empty where nothing could be read.
-  using Reader = std::function<std::string(pid_t)>;
+  // The text of the file; empty where the process has none.
+  using Reader = std::function<Result<std::string>(pid_t)>;
 
   struct Found {
     bool read = false;             // False: not yet, or nothing could be.
@@ -63,6 +64,10 @@ class CommandLines {
 
   // Processes whose command line has not come yet.
   std::size_t pending() const;
+
+  // Why one of those asked for by the last request() could not be read, and
+  // will be read again; empty: each could, or its process has ended.
+  std::string problem() const;
 
  private:
   struct State;

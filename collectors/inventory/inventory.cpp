@@ -89,6 +89,7 @@ Result<Snapshot> Inventory::take(Families& said) {
   leave_out(*processes, said);
   choose_tasks(said);
 
+  snapshot.whole = said.problems().empty();
   // All threads are read before anybody is named: a VM that has just ended must
   // not share its name with the one that was started in its place.
   std::vector<Alive> alive;
@@ -96,6 +97,7 @@ Result<Snapshot> Inventory::take(Families& said) {
   for (auto& [pid, instance] : instances_) {
     if (!instance.shown) continue;
     auto tasks = read_tasks(instance, vhosts, said);
+    snapshot.whole = snapshot.whole && instance.whole;
     if (!tasks.empty())
       alive.push_back({&instance, std::move(tasks), tasks_->facts(pid)});
   }
@@ -143,6 +145,8 @@ void Inventory::find_instances(const std::vector<Process>& processes,
   said.source(
       "command_lines",
       pending == 0 ? "" : "a process does not let its command line be read");
+  if (auto problem = command_lines_.problem(); !problem.empty())
+    said.problem(std::move(problem));
 
   boot_time_.reset();
   std::map<pid_t, Instance> alive;
@@ -161,7 +165,7 @@ void Inventory::find_instances(const std::vector<Process>& processes,
       known->second.key = key;
       alive.insert(instances_.extract(known));
     } else if (identity) {
-      if (auto instance = make_instance(key, *std::move(identity)))
+      if (auto instance = make_instance(key, *std::move(identity), said))
         alive.emplace(key.pid, *std::move(instance));
     }
     // What was read is another process, or has become another program.
@@ -181,7 +185,8 @@ void Inventory::leave_out(const std::vector<Process>& processes,
     if (found == instances_.end()) continue;
     found->second.num_threads = process.num_threads;
     if (static_cast<unsigned>(process.pid) % kRecheck == pass_ % kRecheck)
-      found->second.owner = owner_of(process.pid);
+      if (const auto owner = owner_of(process.pid); owner && *owner)
+        found->second.owner = *owner;
   }
   std::vector<VmClaim> claims;
   std::vector<Instance*> claimants;
@@ -238,31 +243,45 @@ std::string Inventory::path_of(pid_t pid) const {
 
 // Not whom the directory belongs to: that is the effective user, and anybody
 // may start a program that is set-uid under a name of his choice.
-std::optional<uid_t> Inventory::owner_of(pid_t pid) const {
+Result<std::optional<uid_t>> Inventory::owner_of(pid_t pid) const {
   const auto text = read_file(path_of(pid) + "/status");
-  return text ? real_uid(*text) : std::nullopt;
+  if (text) return std::optional<uid_t>(real_uid(*text));
+  if (is_gone(text.error())) return std::optional<uid_t>();
+  return text.error();
 }
 
 // For all VMs that are new in a pass, however many.
-std::optional<std::uint64_t> Inventory::boot_time() {
+Result<std::optional<std::uint64_t>> Inventory::boot_time() {
   if (boot_time_) return boot_time_;
-  const auto text = read_file(roots_.proc + "/stat");
-  const auto stat = text ? parse_proc_stat(*text) : malformed("stat");
+  const auto stat = read_as(roots_.proc + "/stat", parse_proc_stat);
+  if (!stat && !is_gone(stat.error())) return stat.error();
   if (stat) boot_time_ = stat->boot_time;
   return boot_time_;
 }
 
+// What cannot be read now is asked again in the next pass: who begins with a
+// wrong owner or start time keeps it.
 std::optional<Inventory::Instance> Inventory::make_instance(
-    const CommandLines::Key& key, VmIdentity identity) {
-  if (!Directory::open(path_of(key.pid))) return std::nullopt;
+    const CommandLines::Key& key, VmIdentity identity, Families& said) {
+  const auto lives = Directory::open(path_of(key.pid));
+  const auto owner = owner_of(key.pid);
+  const auto boot = boot_time();
+  if (!lives && is_gone(lives.error())) return std::nullopt;
+  for (const Error* error :
+       {lives ? nullptr : &lives.error(), owner ? nullptr : &owner.error(),
+        boot ? nullptr : &boot.error()}) {
+    if (error == nullptr) continue;
+    said.problem(error->message());
+    return std::nullopt;
+  }
   Instance instance;
   identify(instance, std::move(identity), key.pid);
   instance.key = key;
-  instance.owner = owner_of(key.pid);
+  instance.owner = *owner;
   // Once: the boot time is a difference of clocks, and moves when one is set.
-  if (const auto boot = boot_time())
+  if (*boot)
     instance.start_time_seconds =
-        static_cast<double>(*boot) + tick_seconds(key.start_ticks);
+        static_cast<double>(**boot) + tick_seconds(key.start_ticks);
   return instance;
 }
 
@@ -276,10 +295,11 @@ RoleOfThread Inventory::role_of(Instance& instance, const Task& task) const {
       path_of(instance.key.pid) + "/task/" + std::to_string(task.tid));
 }
 
-std::vector<Task> Inventory::read_tasks(const Instance& instance,
+std::vector<Task> Inventory::read_tasks(Instance& instance,
                                         const VhostThreads& vhosts,
                                         Families& said) {
   auto tasks = tasks_->threads(instance.key.pid, said);
+  instance.whole = tasks_->were_whole();
   if (of_another(tasks, instance.key)) return {};
   const auto own = vhosts.find(instance.key.pid);
   if (tasks.empty() || own == vhosts.end()) return tasks;
@@ -340,6 +360,7 @@ Vm Inventory::make_vm(Instance& instance, const std::string& domain,
   vm.uid = instance.owner;
   vm.kubevirt = instance.identity.kubevirt;
   vm.pid = instance.key.pid;
+  vm.whole = instance.whole;
   vm.start_ticks = instance.key.start_ticks;
   vm.start_time_seconds = instance.start_time_seconds;
   std::vector<TaskWithRole> known;

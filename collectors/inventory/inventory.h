@@ -63,6 +63,7 @@ class Inventory {
     std::optional<uid_t> owner;
     std::uint64_t num_threads = 0;
     bool shown = true;  // Not beyond a limit.
+    bool whole = true;  // All its threads could be read in this pass.
     double start_time_seconds = 0;
     VmTotals totals;
     GroupRoles group_roles;
@@ -94,13 +95,13 @@ class Inventory {
   void leave_out(const std::vector<Process>& processes, Families& said);
   void choose_tasks(Families& said);
   std::optional<Instance> make_instance(const CommandLines::Key& key,
-                                        VmIdentity identity);
+                                        VmIdentity identity, Families& said);
   void keep_unseen(std::map<pid_t, Instance>& alive);
   std::string path_of(pid_t pid) const;
-  std::optional<uid_t> owner_of(pid_t pid) const;
-  std::optional<std::uint64_t> boot_time();
-  std::vector<Task> read_tasks(const Instance& instance,
-                               const VhostThreads& vhosts, Families& said);
+  Result<std::optional<uid_t>> owner_of(pid_t pid) const;
+  Result<std::optional<std::uint64_t>> boot_time();
+  std::vector<Task> read_tasks(Instance& instance, const VhostThreads& vhosts,
+                               Families& said);
   std::vector<std::string> name(const std::vector<Alive>& alive);
   static void leave_out_namesakes(const VmTotals& totals,
                                   std::vector<TaskWithRole>& tasks);

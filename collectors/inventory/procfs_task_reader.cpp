@@ -42,6 +42,7 @@ void ProcfsTaskReader::begin(std::shared_ptr<const Topology> host) {
   ++pass_;
   for (Source* source : {&stat_, &schedstat_, &status_, &sched_}) {
     source->read = false;
+    source->refused = false;
     source->missing_reason.clear();
   }
 }
@@ -98,15 +99,19 @@ std::optional<Process> ProcfsTaskReader::process(pid_t pid, Families& said) {
 std::vector<Task> ProcfsTaskReader::threads(pid_t pid, Families& said) {
   // Held for this pass only: what is read through it is one process's, and no
   // number of VMs uses the descriptors up.
+  listed_ = true;
+  stat_.failed = status_.failed = false;
   const auto opened = Directory::open(roots_.proc + "/" + std::to_string(pid));
   if (!opened) {
-    if (!is_gone(opened.error())) said.problem(opened.error().message());
+    listed_ = is_gone(opened.error());
+    if (!listed_) said.problem(opened.error().message());
     return {};
   }
   const Directory& directory = *opened;
   const auto tids = list_numbers_at(directory, "task");
   if (!tids) {
-    if (!is_gone(tids.error())) said.problem(tids.error().message());
+    listed_ = is_gone(tids.error());
+    if (!listed_) said.problem(tids.error().message());
     return {};
   }
   const auto read = std::min(tids->size(), kMaxThreads);
@@ -134,6 +139,8 @@ std::optional<Parsed> ProcfsTaskReader::read(
   if (!done) {
     const auto& error = done.error();
     if (!is_gone(error)) {
+      source.failed = true;
+      source.refused = source.refused || is_refused(error);
       source.missing_reason = error.code.message();
     } else if (source.missing_reason.empty() && lives(directory, tid)) {
       source.missing_reason = "not offered by this kernel";
@@ -141,10 +148,12 @@ std::optional<Parsed> ProcfsTaskReader::read(
     if (!is_gone(error) && !is_refused(error)) said.problem(error.message());
     return std::nullopt;
   }
-  auto parsed = parse(buffer_);
+  auto parsed = is_whole(buffer_) ? parse(buffer_)
+                                  : Result<Parsed>(malformed(source.file));
   if (!parsed) {
     // An empty text is a thread that ended between open and read.
     if (!buffer_.empty()) {
+      source.failed = true;
       said.problem(directory.path() + "/" + name.data() + ": " +
                    parsed.error().code.message());
     }
@@ -201,13 +210,17 @@ std::shared_ptr<const CpuSet> ProcfsTaskReader::allowed(
   return set;
 }
 
+std::string ProcfsTaskReader::reason_of(const Source& source) {
+  if (!source.read) return source.missing_reason;
+  return source.refused ? "not of all threads: permission denied" : "";
+}
+
 void ProcfsTaskReader::report(Families& said) {
   for (const Source* source : {&stat_, &schedstat_, &status_, &sched_}) {
     // Without any thread there is nothing to say about a file of theirs; and
     // one thread that answers shows that the kernel offers it.
     if (!source->read && source->missing_reason.empty()) continue;
-    said.source(std::string("task_") + source->file,
-                source->read ? "" : source->missing_reason);
+    said.source(std::string("task_") + source->file, reason_of(*source));
   }
 }
 

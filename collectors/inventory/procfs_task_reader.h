@@ -31,6 +31,9 @@ class ProcfsTaskReader final : public TaskReader {
   void choose(const std::vector<pid_t>& /*pids*/, Families& /*said*/) override {
   }
   std::vector<Task> threads(pid_t pid, Families& said) override;
+  bool were_whole() const override {
+    return listed_ && !stat_.failed && !status_.failed;
+  }
   std::optional<ProcessFacts> facts(pid_t /*pid*/) override {
     return std::nullopt;
   }
@@ -43,9 +46,12 @@ class ProcfsTaskReader final : public TaskReader {
 
     const char* file;
     bool read = false;
+    bool refused = false;  // For some thread, whatever others answered.
+    bool failed = false;   // For some thread of the process that is read.
     std::string missing_reason;
   };
 
+  static std::string reason_of(const Source& source);
   std::optional<Process> process(pid_t pid, Families& said);
   bool lives(const Directory& directory, pid_t tid);
   std::optional<Task> task(const Directory& directory, pid_t tid,
@@ -66,6 +72,7 @@ class ProcfsTaskReader final : public TaskReader {
   Source sched_{"sched"};
 
   unsigned pass_ = 0;
+  bool listed_ = true;   // Which threads the process has.
   bool hidden_ = false;  // Some process was not ours to see in this pass.
   std::map<pid_t, Process> kernel_threads_;
   // Of this pass. Equal masks share one set: thousands of vCPUs have few.

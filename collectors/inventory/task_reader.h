@@ -69,6 +69,9 @@ class TaskReader {
   // By ascending tid; empty where the process has ended.
   virtual std::vector<Task> threads(pid_t pid, Families& said) = 0;
 
+  // Whether the last threads() has all that live, each with its CPUs.
+  virtual bool were_whole() const { return true; }
+
   // Empty where the pass does not tell, or the process has ended.
   virtual std::optional<ProcessFacts> facts(pid_t pid) = 0;
 

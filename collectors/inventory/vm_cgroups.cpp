@@ -21,8 +21,15 @@ std::string_view parent_of(std::string_view path) {
   return path.substr(0, path.rfind('/'));
 }
 
-bool is_alone(const std::string& directory, pid_t vm) {
+void note(const Error& error, std::string& problem) {
+  if (!is_gone(error)) problem = error.message();
+}
+
+bool is_alone(const std::string& directory, pid_t vm, std::string& problem) {
   const auto processes = read_file(directory + "/cgroup.procs");
+  if (!processes) note(processes.error(), problem);
+  if (processes && !is_whole(*processes))
+    note(malformed(directory + "/cgroup.procs"), problem);
   return processes && trim(*processes) == std::to_string(vm);
 }
 
@@ -96,10 +103,14 @@ void VmCgroups::read(pid_t vm, Known& known) {
   known.read = true;
   const auto text =
       read_file(roots_.proc + "/" + std::to_string(vm) + "/cgroup");
-  if (!text) return;
+  if (!text) return note(text.error(), known.cgroup.problem);
+  if (!is_whole(*text)) {
+    known.cgroup.problem = malformed("cgroup of a VM").message();
+    return;
+  }
   bool by_name = true;
   const auto find = [&](Cgroup& group, std::string_view controller) {
-    auto found = own(vm, *text, controller);
+    auto found = own(vm, *text, controller, known.cgroup.problem);
     group = std::move(found.group);
     by_name = by_name && found.by_name;
   };
@@ -107,6 +118,11 @@ void VmCgroups::read(pid_t vm, Known& known) {
   find(known.cgroup.memory, "memory");
   find(known.cgroup.hugetlb, "hugetlb");
   find(known.cgroup.unified, "");
+  // What is half known is none, and read again in the next scrape.
+  if (!known.cgroup.problem.empty()) {
+    known.cgroup = {{}, {}, {}, {}, std::move(known.cgroup.problem)};
+    return;
+  }
   // Not the groups of all VMs in the same scrape.
   if (by_name)
     known.scrapes_left =
@@ -114,25 +130,28 @@ void VmCgroups::read(pid_t vm, Known& known) {
 }
 
 VmCgroups::Own VmCgroups::own(pid_t vm, std::string_view text,
-                              std::string_view controller) {
+                              std::string_view controller,
+                              std::string& problem) {
   const auto [full, version] = controller_cgroup(text, controller);
   const auto path = vm_group(full);
   // Of the reader's own cgroup namespace, others' paths lead out of it.
   if (path.size() < 2 || path.find("/..") != std::string_view::npos) return {};
   Cgroup group{version == 1
                    ? roots_.sys + "/fs/cgroup/" + std::string(controller)
-                   : unified_top(),
+                   : unified_top(problem),
                version};
   group.directory += path;
   if (is_named_as_vm(path)) return {std::move(group)};
-  if (!is_alone(group.directory, vm)) return {{}, false};
+  if (!is_alone(group.directory, vm, problem)) return {{}, false};
   return {std::move(group), false};
 }
 
-const std::string& VmCgroups::unified_top() {
+const std::string& VmCgroups::unified_top(std::string& problem) {
   if (unified_top_.empty()) {
-    unified_top_ = roots_.sys + "/fs/cgroup";
-    if (exists(unified_top_ + "/unified")) unified_top_ += "/unified";
+    const auto top = roots_.sys + "/fs/cgroup";
+    const auto below = Directory::open(top + "/unified");
+    if (!below) note(below.error(), problem);
+    if (problem.empty()) unified_top_ = below ? top + "/unified" : top;
   }
   return unified_top_;
 }

@@ -39,6 +39,7 @@ struct VmCgroup {
   Cgroup memory;
   Cgroup hugetlb;
   Cgroup unified;  // Version 2 whatever its controllers: has the pressures.
+  std::string problem;  // Why they are not known, though the VM lives.
 };
 
 class VmCgroups {
@@ -74,8 +75,9 @@ class VmCgroups {
   };
 
   void read(pid_t vm, Known& known);
-  Own own(pid_t vm, std::string_view text, std::string_view controller);
-  const std::string& unified_top();
+  Own own(pid_t vm, std::string_view text, std::string_view controller,
+          std::string& problem);
+  const std::string& unified_top(std::string& problem);
 
   Roots roots_;
   std::map<VmId, Known> known_;

@@ -34,7 +34,7 @@ struct LibvirtCacheOptions {
   using Clock = std::chrono::steady_clock;
 
   std::string uri = "qemu:///system";
-  std::string program = "/proc/self/exe";  // What is run as the child,
+  std::string program = own_program;       // What is run as the child,
   std::vector<std::string> argv;           // and how; empty: as child.h says.
   std::chrono::milliseconds period{5000};  // Between two questions.
   std::chrono::milliseconds deadline{10000};  // Of one answer; over `period`.

@@ -14,6 +14,9 @@
 #include <utility>
 
 namespace vcpu {
+
+const char* const own_program = "/proc/self/exe";
+
 namespace {
 
 constexpr int kReapStepMs = 2;
@@ -135,8 +138,10 @@ Result<void> ChildProcess::spawn(const std::string& program,
   pointers.push_back(nullptr);
 
   const SpawnSetup setup(from.writing(), to.reading());
+  const char* const path =
+      program == own_program ? own_program : program.c_str();
   const int failure =
-      ::posix_spawn(&pid_, program.c_str(), setup.actions(), setup.attributes(),
+      ::posix_spawn(&pid_, path, setup.actions(), setup.attributes(),
                     pointers.data(), environ);
   if (failure != 0) {
     pid_ = -1;

@@ -25,6 +25,10 @@ inline constexpr int kChildOutFd = 3;
 inline constexpr int kChildInFd = 4;
 inline constexpr std::chrono::milliseconds kReapPatience{100};
 
+// Our own program, to be run once more. By this address a filter of system
+// calls knows it (exporter/seccomp_filter.h).
+extern const char* const own_program;
+
 class ChildProcess {
  public:
   ChildProcess() = default;

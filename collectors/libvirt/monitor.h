@@ -55,7 +55,7 @@ struct LibvirtMonitorOptions {
 
   std::string uri = "qemu:///system";
   std::string proc = "/proc";                // Where the QEMUs' states are.
-  std::string program = "/proc/self/exe";    // What is run as the child,
+  std::string program = own_program;         // What is run as the child,
   std::vector<std::string> argv;             // and how; empty: as child.h says.
   std::chrono::milliseconds deadline{3000};  // Of an answer.
   std::chrono::milliseconds idle{300'000};

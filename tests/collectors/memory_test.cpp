@@ -250,8 +250,7 @@ TEST_F(Memory, SaysGarbageAndKeepsTheOthers) {
   tree_.process_file(100, "status", "VmPTE:\tmany\n");
   tree_.group_file("qemu.slice/200.scope/memory.swap.current", "max\n");
   EXPECT_THAT(use(),
-              ElementsAre(R"(vcpu_domain_swap_bytes{domain="db"} 134217728)",
-                          R"(vcpu_domain_page_table_bytes{domain="db"} 4096)",
+              ElementsAre(R"(vcpu_domain_page_table_bytes{domain="db"} 4096)",
                           R"(vcpu_domain_major_faults_total{domain="db"} 17)"));
   EXPECT_THAT(said_.problems(),
               ElementsAre(HasSubstr("/100/status: cannot be understood"),

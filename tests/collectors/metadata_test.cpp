@@ -104,7 +104,8 @@ TEST(Metadata, SaysTheKubernetesPodItIsIn) {
   ProcTree::write(
       tree.proc("100/cgroup"),
       "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-"
-      "pod0a1b2c3d_1111_2222_3333_444455556666.slice/cri-containerd-77.scope");
+      "pod0a1b2c3d_1111_2222_3333_444455556666.slice/"
+      "cri-containerd-77.scope\n");
   Vm vm = vm_of("shop_web", {});
   vm.name = "shop_web";
   vm.kubevirt = true;

@@ -57,8 +57,9 @@ TEST(NumaPlacement, WeighsVcpusByTheirRunTime) {
   vm.threads[0].sched->run_ns = 30;
   vm.threads[1].sched->run_ns = 10;
   expect(placement(vm, {{0, 100}}), 0.25, 1.5);
+  // What one of them has run is not told: it may be most of it.
   vm.threads[1].sched.reset();
-  expect(placement(vm, {{0, 100}}), 0, 1);
+  EXPECT_FALSE(placement(vm, {{0, 100}}));
 }
 
 TEST(NumaPlacement, WeighsAllAlikeWhereNoneHasRun) {

@@ -53,8 +53,8 @@ std::string shown(const Config& c) {
   out << '\n' << static_cast<int>(c.log_level) << ' ';
   out << static_cast<int>(c.log_format) << '\n';
   out << c.libvirt_enabled << ' ' << c.libvirt_uri << '\n';
-  out << c.ebpf_enabled << c.sched.per_vcpu << c.runqueue.per_vcpu
-      << c.runqueue.culprits;
+  out << c.ebpf_enabled << c.seccomp_enabled << c.sched.per_vcpu;
+  out << c.runqueue.per_vcpu << c.runqueue.culprits;
   out << c.numa.maps << c.block.paths << c.kvm.per_vcpu << '\n';
   for (const auto& own : c.metadata.labels)
     out << own.label << '=' << own.key << ' ';
@@ -82,6 +82,7 @@ Config nothing_default() {
   c.libvirt_uri = "test:///default";
   c.ebpf_enabled = false;
   c.sched.per_vcpu = false;
+  c.seccomp_enabled = false;
   c.runqueue.per_vcpu = true;
   c.runqueue.culprits = false;
   c.perf = {{"branches", "PERF_COUNT_HW_CPU_CYCLES:u"},
@@ -113,6 +114,7 @@ libvirt:
   uri: test:///default
 ebpf: {enabled: false}
 sched: {per_vcpu: false}
+seccomp: {enabled: false}
 runqueue: {per_vcpu: true, culprits: false}
 perf:
   events: [branches, "PERF_COUNT_HW_CPU_CYCLES:u"]

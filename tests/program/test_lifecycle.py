@@ -192,7 +192,7 @@ class Stopping(unittest.TestCase):
         vm = self.enterContext(FakeVm("examined"))
         libvirtd = self.enterContext(HangingLibvirtd())
         # Its child is not itself there: /proc/self/exe is valgrind's. So it is started again and again.
-        with Exporter("--no-ebpf", "--path.procfs", ProcView(vm.pid).path, f"--libvirt.uri={libvirtd.uri}",
+        with Exporter("--no-ebpf", "--no-seccomp", "--path.procfs", ProcView(vm.pid).path, f"--libvirt.uri={libvirtd.uri}",
                       under=valgrind) as exporter:
             exporter.page_with(2)
             wait_for(lambda: "ended" in source_reason(exporter.page(), "libvirt"), "the child to end")
