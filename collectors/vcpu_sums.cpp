@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "collectors/base/growing.h"
+#include "collectors/last_told.h"
 
 namespace vcpu {
 namespace {
@@ -25,14 +26,6 @@ SchedStat added(const SchedStat& sum, const SchedStat& before,
           added(sum.voluntary, before.voluntary, now.voluntary),
           added(sum.involuntary, before.involuntary, now.involuntary),
           added(sum.migrations, before.migrations, now.migrations)};
-}
-
-// A thread that ends while it is read tells but half of them.
-SchedStat last_told(const SchedStat& before, SchedStat now) {
-  if (!now.voluntary) now.voluntary = before.voluntary;
-  if (!now.involuntary) now.involuntary = before.involuntary;
-  if (!now.migrations) now.migrations = before.migrations;
-  return now;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "collectors/base/growing.h"
+#include "collectors/last_told.h"
 
 namespace vcpu {
 namespace {
@@ -40,15 +41,6 @@ bool fell(const SchedStat& before, const SchedStat& now) {
          fell(before.voluntary, now.voluntary) ||
          fell(before.involuntary, now.involuntary) ||
          fell(before.migrations, now.migrations);
-}
-
-// The figures to remember: a thread that ends while it is read tells but half
-// of them, and what it told before must stay counted.
-SchedStat last_told(const SchedStat& before, SchedStat now) {
-  if (!now.voluntary) now.voluntary = before.voluntary;
-  if (!now.involuntary) now.involuntary = before.involuntary;
-  if (!now.migrations) now.migrations = before.migrations;
-  return now;
 }
 
 }  // namespace
