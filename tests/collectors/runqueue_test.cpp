@@ -289,14 +289,20 @@ TEST_F(Runqueue, LosesNothingWhenAllIsInMotion) {
     EXPECT_GE(stolen("brief", ""), 0);
   }
   moved.finish_spin();
-  noisy.finish_spin();
+  double of_noisy = 0;
+  for (const auto& truth : noisy.finish_spin())
+    of_noisy += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
   scrape();
   const double grown = seconds(waited_.at("moved") - before);
+  const double by_noisy =
+      stolen("moved", "culprit_kind=\"domain\",culprit=\"noisy\"");
   EXPECT_GT(grown, 1.0);
   EXPECT_NEAR(histogram_sum("moved") - counted, grown, 1e-9);
   EXPECT_NEAR(stolen("moved", ""), histogram_sum("moved"), 1e-8);
   EXPECT_LT(stolen("moved", "culprit_kind=\"unknown\""), 0.01 * grown);
-  EXPECT_GT(stolen("moved", "culprit_kind=\"domain\",culprit=\"noisy\""), 0.5);
+  // Both may wait at once for a CPU that one of the noisy has.
+  EXPECT_GT(by_noisy, 0);
+  EXPECT_LT(by_noisy, 2 * of_noisy);
 }
 
 // This thread runs whoever else wants the CPU, while one of these lives.

@@ -8,8 +8,12 @@
 
 #include <array>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
+
+#include "tests/support/waiting.h"
 
 extern char** environ;
 
@@ -29,6 +33,13 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   for (auto& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;
+}
+
+// The kernel says which system call a thread sleeps in once it has left its CPU.
+bool is_at_rest(const std::filesystem::path& thread) {
+  std::string call;
+  std::ifstream(thread / "syscall") >> call;
+  return call != "running";
 }
 
 }  // namespace
@@ -59,6 +70,7 @@ FakeVm::FakeVm(const std::vector<std::string>& argv,
   from_ = ::fdopen(out[0], "r");
   if (error != 0) throw std::runtime_error("cannot start " + program);
   if (hear() != "ready") throw std::runtime_error("fake_vmm is not ready");
+  await_rest();
 }
 
 FakeVm::~FakeVm() {
@@ -110,11 +122,20 @@ std::vector<FakeVm::Truth> FakeVm::finish_spin() {
     words >> truth.tid >> truth.wall_ns >> truth.cpu_ns;
     truths.push_back(truth);
   }
+  await_rest();
   return truths;
 }
 
 void FakeVm::add(const std::string& thread) { obey("add " + thread); }
 void FakeVm::remove(const std::string& thread) { obey("remove " + thread); }
+
+// Else a test may take figures that are about to grow a little.
+void FakeVm::await_rest() const {
+  const std::filesystem::directory_iterator threads(
+      "/proc/" + std::to_string(pid_) + "/task");
+  for (const auto& thread : threads)
+    eventually([&] { return is_at_rest(thread.path()); });
+}
 
 std::vector<std::string> qemu_argv(const std::string& name,
                                    const std::string& uuid) {

@@ -15,7 +15,7 @@ namespace vcpu {
 
 class FakeVm {
  public:
-  // Runs under `argv`; returns when all threads are there and named.
+  // Runs under `argv`; returns when all threads are there, named and at rest.
   FakeVm(const std::vector<std::string>& argv,
          const std::vector<std::string>& threads);
   ~FakeVm();
@@ -29,7 +29,7 @@ class FakeVm {
     std::int64_t cpu_ns = 0;
   };
   void start_spin(int milliseconds);
-  std::vector<Truth> finish_spin();
+  std::vector<Truth> finish_spin();  // Returns when they are at rest again.
 
   void add(const std::string& thread);
   void remove(const std::string& thread);
@@ -43,6 +43,7 @@ class FakeVm {
   void say(const std::string& line);
   std::string hear();
   void obey(const std::string& command);
+  void await_rest() const;
 
   pid_t pid_ = -1;
   FILE* to_ = nullptr;
