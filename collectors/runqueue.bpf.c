@@ -801,8 +801,8 @@ int read_accounts(struct bpf_iter__task *context) {
   if (!copied(account, &record->account) && !copied(account, &record->account) &&
       !copied(account, &record->account) && !copied(account, &record->account))
     return 0;
-  record->tid = task->pid;
-  record->tgid = task->tgid;
+  record->head.tid = task->pid;
+  record->head.tgid = task->tgid;
   record->start_ns = task->start_boottime;
   named = record->account.named;
   if (named > NAMED_CULPRITS) return 0;

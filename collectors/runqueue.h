@@ -80,9 +80,7 @@ struct account {
  */
 struct account_record {
   struct record_head head;
-  __u32 tid;
-  __u32 tgid;
-  __u64 start_ns; /* After boot; with tid: which thread. */
+  __u64 start_ns; /* After boot; with its tid: which thread. */
   struct account account;
 };
 

@@ -49,7 +49,7 @@ StolenTime::Waits& StolenTime::Waits::operator+=(const Waits& more) {
 
 void StolenTime::add(int vcpu, const account_record& record,
                      const Domains& domains) {
-  Seen& seen = threads_[{static_cast<pid_t>(record.tid), record.start_ns}];
+  Seen& seen = threads_[{static_cast<pid_t>(record.head.tid), record.start_ns}];
   seen.pass = pass_;
   add_waits(vcpu, record.account, seen);
   // Most vCPUs of a host have waited for nobody since the last pass.

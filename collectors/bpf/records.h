@@ -17,6 +17,8 @@ enum record_kind {
 struct record_head {
   __u32 kind;
   __u32 bytes; /* Head included. */
+  __u32 tid;   /* Of the task it is about. */
+  __u32 tgid;
 };
 
 // NOLINTEND(readability-identifier-naming)

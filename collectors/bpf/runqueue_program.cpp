@@ -2,13 +2,13 @@
 #include "collectors/bpf/runqueue_program.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #ifdef VCPU_HAVE_BPF
 
 #include <bpf/libbpf.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 #include <ctime>
 
@@ -64,7 +64,7 @@ struct RunqueueProgram::State {
   std::shared_ptr<TasksProgram> tasks = {};  // Joined; null: none.
   std::uint64_t passes_before = 0;           // Of them, when one was expected.
   bool expected = false;
-  std::vector<char> buffer = {};
+  IteratorPass own_pass = {};
 
   void want(bool accounts) const {
     skeleton->bss->accounts_wanted = accounts ? 1 : 0;
@@ -72,12 +72,11 @@ struct RunqueueProgram::State {
   bool was_brought() const {
     return expected && tasks->passes() != passes_before;
   }
-  Result<std::string_view> pass() {
+  Result<void> pass() {
     want(true);
-    auto records =
-        read_iterator(bpf_link__fd(skeleton->links.read_accounts), buffer);
+    auto done = own_pass.read(bpf_link__fd(skeleton->links.read_accounts));
     want(false);
-    return records;
+    return done;
   }
 };
 
@@ -122,23 +121,16 @@ void RunqueueProgram::expect() {
 
 Result<AccountRecords> RunqueueProgram::read() {
   state_->want(false);
-  const auto all = state_->was_brought()
-                       ? Result<std::string_view>(state_->tasks->last())
-                       : state_->pass();
+  const bool brought = state_->was_brought();
   state_->expected = false;
-  if (!all) return all.error();
+  if (!brought)
+    if (auto done = state_->pass(); !done) return done.error();
+  const IteratorPass& pass = brought ? state_->tasks->last() : state_->own_pass;
+  if (!pass.whole()) return malformed("an account of a vCPU");
   AccountRecords records;
-  constexpr std::size_t kHead = offsetof(account_record, account.culprits);
-  const bool whole =
-      for_each_record(*all, ACCOUNT_RECORD, [&](std::string_view bytes) {
-        const auto& record =
-            *reinterpret_cast<const account_record*>(bytes.data());
-        if (bytes.size() >= kHead &&
-            bytes.size() >=
-                kHead + record.account.named * sizeof(named_culprit))
-          records.add(record);
-      });
-  if (!whole) return malformed("an account of a vCPU");
+  pass.each(ACCOUNT_RECORD, [&](const record_head& head, std::string_view at) {
+    records.add(head.tid, at);
+  });
   records.sort();
   return records;
 }
@@ -175,24 +167,40 @@ RunqueueProgram::~RunqueueProgram() = default;
 #endif
 
 namespace vcpu {
+namespace {
+
+// Null where there is less of it than it says.
+const account_record* whole(std::string_view bytes) {
+  constexpr std::size_t kHead = offsetof(account_record, account.culprits);
+  if (bytes.size() < kHead) return nullptr;
+  const auto* const record =
+      reinterpret_cast<const account_record*>(bytes.data());
+  const std::size_t named = record->account.named;
+  return bytes.size() < kHead + named * sizeof(named_culprit) ? nullptr
+                                                              : record;
+}
+
+}  // namespace
 
 void AccountRecords::sort() {
+  const auto by_tid = [](const Record& a, const Record& b) {
+    return a.tid < b.tid;
+  };
   // As the kernel brings them; by /proc's ids within a namespace they may not.
-  if (!std::is_sorted(records_.begin(), records_.end()))
-    std::sort(records_.begin(), records_.end());
+  if (!std::is_sorted(records_.begin(), records_.end(), by_tid))
+    std::sort(records_.begin(), records_.end(), by_tid);
 }
 
 const account_record* AccountRecords::find(pid_t tid) {
   const auto wanted = static_cast<__u32>(tid);
-  if (next_ == records_.size() || records_[next_].first != wanted) {
+  if (next_ == records_.size() || records_[next_].tid != wanted) {
     const auto found = std::partition_point(
         records_.begin(), records_.end(),
-        [&](const auto& record) { return record.first < wanted; });
+        [&](const Record& record) { return record.tid < wanted; });
     next_ = static_cast<std::size_t>(found - records_.begin());
   }
-  if (next_ == records_.size() || records_[next_].first != wanted)
-    return nullptr;
-  return records_[next_++].second;
+  if (next_ == records_.size() || records_[next_].tid != wanted) return nullptr;
+  return whole(records_[next_++].bytes);
 }
 
 RunqueueProgram::RunqueueProgram(std::unique_ptr<State> state)

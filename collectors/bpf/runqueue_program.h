@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "collectors/base/result.h"
@@ -25,8 +25,8 @@ namespace vcpu {
 // By thread. Of a record only so many culprits are there as it says.
 class AccountRecords {
  public:
-  void add(const account_record& record) {
-    records_.emplace_back(record.tid, &record);
+  void add(__u32 tid, std::string_view record) {
+    records_.push_back({tid, record});
   }
   void sort();
   // Null: there is none. Quickest for the thread next to the one asked before.
@@ -34,7 +34,11 @@ class AccountRecords {
   std::size_t size() const { return records_.size(); }
 
  private:
-  std::vector<std::pair<__u32, const account_record*>> records_;
+  struct Record {
+    __u32 tid;
+    std::string_view bytes;
+  };
+  std::vector<Record> records_;
   std::size_t next_ = 0;  // To the one found last.
 };
 

@@ -35,7 +35,6 @@ __u32 mask_words() {
 struct TasksProgram::State {
   Skeleton skeleton;
   ToldPids chosen;
-  std::vector<char> buffer;
 };
 
 Result<TasksProgram> TasksProgram::open() {
@@ -48,8 +47,8 @@ Result<TasksProgram> TasksProgram::open() {
   if (error != 0) return log.error(error);
   auto chosen = ToldPids::open(skeleton->maps.told_pids);
   if (!chosen) return chosen.error();
-  TasksProgram program(std::make_unique<State>(
-      State{std::move(skeleton), *std::move(chosen), {}}));
+  TasksProgram program(
+      std::make_unique<State>(State{std::move(skeleton), *std::move(chosen)}));
   if (const auto first = program.read(); !first) return first.error();
   return program;
 }
@@ -62,12 +61,10 @@ bool TasksProgram::is_chosen(pid_t pid) const {
   return state_->chosen.contains(pid);
 }
 
-Result<std::string_view> TasksProgram::read() {
-  const int link = bpf_link__fd(state_->skeleton->links.read_tasks);
-  auto records = read_iterator(link, state_->buffer);
-  last_ = records ? *records : std::string_view();
-  if (records) ++passes_;
-  return records;
+Result<void> TasksProgram::read() {
+  auto done = last_.read(bpf_link__fd(state_->skeleton->links.read_tasks));
+  if (done) ++passes_;
+  return done;
 }
 
 bool TasksProgram::join(int program_fd) {
@@ -97,7 +94,7 @@ void TasksProgram::choose(const std::vector<pid_t>& /*pids*/) {}
 
 bool TasksProgram::is_chosen(pid_t /*pid*/) const { return false; }
 
-Result<std::string_view> TasksProgram::read() {
+Result<void> TasksProgram::read() {
   return failed("this program was built without eBPF");
 }
 

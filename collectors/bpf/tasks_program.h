@@ -11,10 +11,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "collectors/base/result.h"
+#include "collectors/bpf/iterator.h"
 
 namespace vcpu {
 
@@ -32,11 +32,11 @@ class TasksProgram {
   bool is_chosen(pid_t pid) const;
 
   // One pass: records (records.h) of collectors/inventory/tasks.h, by ascending
-  // tid, and those of the program that has joined. Valid until the next read().
-  Result<std::string_view> read();
+  // tid, and those of the program that has joined.
+  Result<void> read();
 
   // What the last read() gave, and how many have been good.
-  std::string_view last() const { return last_; }
+  const IteratorPass& last() const { return last_; }
   std::uint64_t passes() const { return passes_; }
 
   // Another iterator over tasks that looks at each task in the same pass, by
@@ -49,7 +49,7 @@ class TasksProgram {
   struct State;
   explicit TasksProgram(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
-  std::string_view last_;
+  IteratorPass last_;
   std::uint64_t passes_ = 0;
 };
 

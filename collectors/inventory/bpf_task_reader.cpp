@@ -32,6 +32,10 @@ std::uint64_t place_of(std::uint64_t tgid, std::uint64_t tid) {
   return tgid << 32 | tid;
 }
 
+std::uint32_t tid_of(std::uint64_t place) {
+  return static_cast<std::uint32_t>(place);
+}
+
 bool has(std::string_view mask, int cpu) {
   const auto at = static_cast<std::size_t>(cpu / kBitsPerWord) * sizeof(__u64);
   if (at + sizeof(__u64) > mask.size()) return false;
@@ -67,17 +71,16 @@ bool BpfTaskReader::read_records() {
     missing_reason_ = program_.error().message();
     return false;
   }
-  const auto read = (*program_)->read();
-  if (!read) {
+  if (const auto read = (*program_)->read(); !read) {
     missing_reason_ = read.error().message();
     return false;
   }
-  for_each_record(*read, TASK_RECORD, [this](std::string_view record) {
-    if (record.size() < sizeof(task_record)) return;
-    const auto* const task =
-        reinterpret_cast<const task_record*>(record.data());
-    records_.push_back({place_of(task->tgid, task->tid), task,
-                        record.substr(sizeof(task_record))});
+  const IteratorPass& pass = (*program_)->last();
+  pass.each(TASK_RECORD, [this](const record_head& head, std::string_view at) {
+    if (at.size() < sizeof(task_record)) return;
+    records_.push_back({place_of(head.tgid, head.tid),
+                        reinterpret_cast<const task_record*>(at.data()),
+                        at.substr(sizeof(task_record))});
   });
   const auto by_place = [](const Record& a, const Record& b) {
     return a.place < b.place;
@@ -92,8 +95,8 @@ Result<std::vector<Process>> BpfTaskReader::processes(Families& said) {
   if (!read_records()) return procfs_.processes(said);
   std::vector<Process> processes;
   for (const auto& [place, task, mask] : records_) {
-    if (task->tid != task->tgid) continue;
-    processes.push_back({static_cast<pid_t>(task->tid), comm_of(*task),
+    if (place != place_of(tid_of(place), tid_of(place))) continue;
+    processes.push_back({static_cast<pid_t>(tid_of(place)), comm_of(*task),
                          ticks(task->start_ns), task->num_threads,
                          task->kernel_thread != 0});
   }
@@ -141,9 +144,10 @@ std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
 
 std::optional<ProcessFacts> BpfTaskReader::facts(pid_t pid) {
   if (!missing_reason_.empty()) return std::nullopt;
+  const auto tgid = static_cast<std::uint64_t>(pid);
   const auto records = records_of(pid);
   // Its first thread, where it is itself not ended.
-  if (records.empty() || records[0].task->tid != records[0].task->tgid)
+  if (records.empty() || records[0].place != place_of(tgid, tgid))
     return std::nullopt;
   static const auto page_bytes =
       static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -160,7 +164,7 @@ std::optional<ProcessFacts> BpfTaskReader::facts(pid_t pid) {
 Task BpfTaskReader::make_task(const Record& record) {
   const task_record& from = *record.task;
   Task task;
-  task.tid = static_cast<pid_t>(from.tid);
+  task.tid = static_cast<pid_t>(tid_of(record.place));
   task.comm = comm_of(from);
   task.start_ticks = ticks(from.start_ns);
   task.cpu = static_cast<int>(from.cpu);

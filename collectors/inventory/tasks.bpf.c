@@ -66,8 +66,8 @@ static __always_inline void write_task(struct seq_file *seq,
   out = &record->task;
   out->head.kind = TASK_RECORD;
   out->head.bytes = sizeof(*out) + words * sizeof(u64);
-  out->tid = task->pid;
-  out->tgid = task->tgid;
+  out->head.tid = task->pid;
+  out->head.tgid = task->tgid;
   out->num_threads = task->signal->nr_threads;
   out->cpu = cpu_of(task);
   out->words = words;

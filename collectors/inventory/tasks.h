@@ -17,8 +17,6 @@
 
 struct task_record {
   struct record_head head;
-  __u32 tid;
-  __u32 tgid;
   __u32 num_threads; /* Of its process. */
   __u32 cpu;         /* It last ran on. */
   __u32 words;

@@ -37,7 +37,9 @@ constexpr milliseconds kShortestDelay{1000};
 constexpr milliseconds kLongestDelay{15000};
 constexpr int kMinCpusInMap = 1024;
 constexpr int kXmlsPerRound = 128;
-constexpr std::uint64_t kXmlRounds = 60;  // Until it is asked for again.
+// Rounds until what a domain is asked for by itself is asked for again.
+constexpr std::uint64_t kFigureRounds = 6;
+constexpr std::uint64_t kXmlRounds = 60;
 
 // CPU numbers may have holes, so a map is wider than the number of CPUs.
 int cpus_in_map() {
@@ -83,6 +85,24 @@ class News {
   bool there_ = false;
 };
 
+// When a domain was asked for something, so that all have their turn.
+class Turn {
+ public:
+  // Whether to ask it in this round: `at_once`, or `rounds` after the last time
+  // if any of the questions of this round is left.
+  bool take(bool at_once, std::uint64_t round, std::uint64_t rounds,
+            int& left) {
+    const bool due = asked_ == 0 || round >= asked_ + rounds;
+    if (!at_once && (!due || left <= 0)) return false;
+    --left;
+    asked_ = round;
+    return true;
+  }
+
+ private:
+  std::uint64_t asked_ = 0;  // Round; 0: never.
+};
+
 }  // namespace
 
 class LibvirtClient::Session {
@@ -107,12 +127,12 @@ class LibvirtClient::Session {
   }
 
  private:
-  struct KnownXml {
-    int id = -1;              // Of this run of the domain.
-    std::uint64_t seen = 0;   // Rounds.
-    std::uint64_t asked = 0;  // 0: never.
-    std::vector<LibvirtCell> cells;
-    LibvirtMetadata metadata;
+  struct Known {
+    int id = -1;             // Of this run of the domain.
+    std::uint64_t seen = 0;  // Round.
+    Turn figures;
+    Turn xml;
+    LibvirtDomain domain;
   };
 
   LibvirtFrame down() const { return {false, connection_.reason(), {}}; }
@@ -139,7 +159,7 @@ class LibvirtClient::Session {
       return std::nullopt;
     }
     std::vector<LibvirtDomain> domains;
-    begin_round();
+    begin_round(count);
     for (int i = 0; i < count; ++i) {
       if (auto domain = describe(records[i])) {
         domains.push_back(*std::move(domain));
@@ -154,18 +174,39 @@ class LibvirtClient::Session {
     std::array<char, VIR_UUID_STRING_BUFLEN> uuid{};
     const char* const name = api().name(record->dom);
     if (name == nullptr || api().uuid(record->dom, uuid.data()) < 0) return {};
-    LibvirtDomain domain;
-    domain.uuid = uuid.data();
-    domain.name = name;
-    set_state(record, domain);
-    domain.vcpus_current = vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE);
-    domain.vcpus_maximum =
-        vcpus(record->dom, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
-    domain.pinned_cpus =
-        pinned_cpus(record->dom, domain.vcpus_maximum.value_or(0));
-    set_memory(record->dom, domain);
-    set_from_xml(record->dom, domain);
-    return domain;
+    const auto id = static_cast<int>(api().id(record->dom));
+    Known& known = known_[uuid.data()];
+    if (known.id != id) known = {id, 0, {}, {}, {}};
+    known.seen = round_;
+    const LibvirtDomain before = known.domain;
+    known.domain.uuid = uuid.data();
+    known.domain.name = name;
+    set_state(record, known.domain);
+    const bool changed = known.domain.state != before.state ||
+                         known.domain.state_reason != before.state_reason;
+    if (known.figures.take(changed, round_, kFigureRounds, figures_left_))
+      set_figures(record->dom, known.domain);
+    if (known.xml.take(false, round_, kXmlRounds, xmls_left_))
+      set_from_xml(record->dom, known.domain);
+    return known.domain;
+  }
+
+  void begin_round(int count) {
+    std::erase_if(known_,
+                  [&](const auto& one) { return one.second.seen < round_; });
+    ++round_;
+    xmls_left_ = kXmlsPerRound;
+    figures_left_ = count / static_cast<int>(kFigureRounds) + 1;
+  }
+
+  // A call each, which keeps libvirtd busier than all states at once.
+  void set_figures(virDomainPtr domain, LibvirtDomain& described) {
+    described.vcpus_current = vcpus(domain, VIR_DOMAIN_VCPU_LIVE);
+    described.vcpus_maximum =
+        vcpus(domain, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
+    described.pinned_cpus =
+        pinned_cpus(domain, described.vcpus_maximum.value_or(0));
+    set_memory(domain, described);
   }
 
   // What libvirt keeps itself and QEMU tells it of: the balloon group of the
@@ -173,41 +214,22 @@ class LibvirtClient::Session {
   void set_memory(virDomainPtr domain, LibvirtDomain& described) {
     constexpr std::uint64_t kBytesPerKib = 1024;
     virDomainInfo info{};
+    described.memory_max_bytes.reset();
+    described.memory_balloon_bytes.reset();
     if (api().info(domain, &info) < 0) return;
     described.memory_max_bytes = info.maxMem * kBytesPerKib;
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
 
-  void begin_round() {
-    std::erase_if(
-        xmls_, [&](const auto& known) { return known.second.seen < round_; });
-    ++round_;
-    xmls_left_ = kXmlsPerRound;
-  }
-
-  // What only the XML says, which is long, so it is not asked for each time.
+  // What only the XML says, which is long.
   void set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
-    auto& known = xmls_[described.uuid];
-    known.seen = round_;
-    const auto id = static_cast<int>(api().id(domain));
-    const bool same = known.asked != 0 && known.id == id;
-    if (!same) known = {id, round_, 0, {}, {}};
-    if ((!same || round_ >= known.asked + kXmlRounds) && xmls_left_ > 0)
-      ask_xml(domain, known);
-    described.cells = known.cells;
-    described.metadata = known.metadata;
-  }
-
-  void ask_xml(virDomainPtr domain, KnownXml& known) {
-    --xmls_left_;
-    known.asked = round_;
-    known.cells.clear();
-    known.metadata.clear();
+    described.cells.clear();
+    described.metadata.clear();
     char* const xml = api().xml(domain, 0);
     if (xml == nullptr) return;
-    if (auto cells = parse_numa_cells(xml)) known.cells = *std::move(cells);
+    if (auto cells = parse_numa_cells(xml)) described.cells = *std::move(cells);
     if (auto metadata = parse_metadata(xml))
-      known.metadata = *std::move(metadata);
+      described.metadata = *std::move(metadata);
     std::free(xml);
   }
 
@@ -237,8 +259,9 @@ class LibvirtClient::Session {
 
   const std::shared_ptr<News> news_ = std::make_shared<News>();
   LibvirtConnection connection_;
-  std::map<std::string, KnownXml> xmls_;  // By uuid.
+  std::map<std::string, Known> known_;  // By uuid.
   std::uint64_t round_ = 0;
+  int figures_left_ = 0;
   int xmls_left_ = 0;
   Clock::time_point next_try_;
   Backoff backoff_{kShortestDelay, kLongestDelay,

@@ -3,14 +3,15 @@
 // LibvirtClient: asks one libvirt, over one read-only connection, what it says
 // of its active domains. The only caller of libvirt; lives in the child.
 //
-// Per question: one virConnectGetAllDomainStats of the state group, and for
-// each domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
-// virDomainGetInfo once; of domains that are new, and of each one every 60
-// questions, virDomainGetXMLDesc as well, for at most 128 domains per question.
-// Once per connection virConnectDomainEventRegisterAny (lifecycle).
-// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
-// whoever calls must be someone that can be killed. One thread; one client per
-// process, as libvirt's event loop is the process's.
+// Per question: one virConnectGetAllDomainStats of the state group. For each
+// domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
+// virDomainGetInfo once: where it is new or its state has changed, else every
+// 6 questions, by turns. Likewise virDomainGetXMLDesc, every 60 questions, of
+// at most 128 domains per question. Once per connection
+// virConnectDomainEventRegisterAny (lifecycle). None of them asks a QEMU. Still
+// each may block for ever (a stopped daemon): whoever calls must be someone
+// that can be killed. One thread; one client per process, as libvirt's event
+// loop is the process's.
 #pragma once
 
 #include <chrono>

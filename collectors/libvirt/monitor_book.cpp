@@ -45,10 +45,16 @@ void MonitorBook::set(const std::vector<MonitoredVm>& vms, Time now) {
                      .pause = Backoff(options_.shortest_pause,
                                       options_.longest_pause, seed_++)});
     if (!is_new) known->second.vm = vm;
+    known->second.fresh = false;
   }
   std::erase_if(entries_, [&](const auto& item) {
     return !present.contains(item.first);
   });
+}
+
+// So that who scrapes every 15 s asks once for each scrape, and no more.
+MonitorBook::Time MonitorBook::due(const Entry& entry) const {
+  return entry.fresh ? entry.due + options_.period : entry.due;
 }
 
 bool MonitorBook::comes_before(const Entry& one, const Entry& other) {
@@ -59,7 +65,7 @@ std::optional<MonitoredVm> MonitorBook::next(Time now) const {
   if (now < rest_until_) return std::nullopt;
   const Entry* best = nullptr;
   for (const auto& [id, entry] : entries_) {
-    if (entry.vm.uuid.empty() || entry.due > now) continue;
+    if (entry.vm.uuid.empty() || due(entry) > now) continue;
     if (best == nullptr || comes_before(entry, *best)) best = &entry;
   }
   if (best == nullptr) return std::nullopt;
@@ -69,7 +75,7 @@ std::optional<MonitoredVm> MonitorBook::next(Time now) const {
 milliseconds MonitorBook::until_next(Time now, milliseconds most) const {
   Time first = now + most;
   for (const auto& [id, entry] : entries_)
-    if (!entry.vm.uuid.empty()) first = std::min(first, entry.due);
+    if (!entry.vm.uuid.empty()) first = std::min(first, due(entry));
   const auto when = std::max(first, std::min(rest_until_, now + most));
   return std::max(std::chrono::ceil<milliseconds>(when - now), milliseconds(0));
 }
@@ -77,6 +83,11 @@ milliseconds MonitorBook::until_next(Time now, milliseconds most) const {
 MonitorBook::Entry* MonitorBook::find(const VmId& vm) {
   const auto known = entries_.find(vm);
   return known == entries_.end() ? nullptr : &known->second;
+}
+
+void MonitorBook::put_off(Entry& entry, Time due) {
+  entry.due = due;
+  entry.fresh = false;
 }
 
 std::string MonitorBook::told(const VmId& vm, const MonitorFigures& figures,
@@ -88,6 +99,7 @@ std::string MonitorBook::told(const VmId& vm, const MonitorFigures& figures,
   entry->due = now + options_.period;
   entry->pause.reset();
   entry->suspect = false;
+  entry->fresh = true;
   // Whoever holds the job may be the one that hangs, so it says nothing of when
   // its QEMU last answered.
   if (!figures.asked_qemu) {
@@ -108,7 +120,7 @@ std::string MonitorBook::stopped(const VmId& vm, char state, Time now) {
   Entry* const entry = find(vm);
   if (entry == nullptr) return {};
   const auto before = std::exchange(entry->condition, Condition::kStopped);
-  entry->due = now + options_.look_again;
+  put_off(*entry, now + options_.look_again);
   if (before == Condition::kStopped) return {};
   return "the QEMU of " + entry->vm.domain + " is not asked, it is in state " +
          state;
@@ -121,7 +133,7 @@ std::string MonitorBook::missed(const VmId& vm, milliseconds deadline,
   const auto pause = entry->pause.next();
   entry->condition = Condition::kLeftAlone;
   entry->suspect = true;
-  entry->due = now + pause;
+  put_off(*entry, now + pause);
   return "the QEMU of " + entry->vm.domain + " does not answer within " +
          in_words(deadline) + ", it is left alone for " +
          in_words(std::chrono::ceil<std::chrono::seconds>(pause));
@@ -132,7 +144,7 @@ std::string MonitorBook::refused(const VmId& vm, const std::string& why,
   Entry* const entry = find(vm);
   if (entry == nullptr) return {};
   const auto before = std::exchange(entry->condition, Condition::kRefused);
-  entry->due = now + options_.period;
+  put_off(*entry, now + options_.period);
   if (before == Condition::kRefused) return {};
   return "libvirt does not tell what the QEMU of " + entry->vm.domain +
          " says: " + why;
@@ -141,7 +153,7 @@ std::string MonitorBook::refused(const VmId& vm, const std::string& why,
 // Not forgotten: the kernel says who runs, and libvirt may be of another mind
 // for a moment.
 std::string MonitorBook::gone(const VmId& vm, Time now) {
-  if (Entry* const entry = find(vm)) entry->due = now + options_.period;
+  if (Entry* const entry = find(vm)) put_off(*entry, now + options_.period);
   return {};
 }
 

@@ -46,7 +46,9 @@ struct MonitorView {
 struct MonitorBookOptions {
   using Duration = std::chrono::milliseconds;
 
-  Duration period{10'000};  // Between two questions to one VM.
+  // Between two questions to one VM; twice that where nobody has looked at the
+  // answer to the first.
+  Duration period{10'000};
   Duration oldest{60'000};
   Duration look_again{1000};  // At a QEMU that is stopped.
   Duration shortest_pause{30'000};
@@ -98,14 +100,17 @@ class MonitorBook {
     Time due = {};
     Backoff pause;
     bool suspect = false;  // Has missed a deadline since it last answered.
+    bool fresh = false;    // It has answered, and nobody has looked since.
     MonitorTotals totals = {};
     std::shared_ptr<const MonitorFigures> figures = {};
     Time heard = {};
   };
 
   Entry* find(const VmId& vm);
+  static void put_off(Entry& entry, Time due);  // For want of an answer.
   bool shown(const Entry& entry, Time now) const;
   std::string reason_of(const Entry& entry, Time now) const;
+  Time due(const Entry& entry) const;
   static bool comes_before(const Entry& one, const Entry& other);
 
   MonitorBookOptions options_;

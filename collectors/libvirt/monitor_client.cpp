@@ -6,11 +6,16 @@
 #ifdef VCPU_HAVE_LIBVIRT
 
 #include <array>
+#include <cstddef>
+#include <unordered_map>
 
 #include "collectors/libvirt/connection.h"
 
 namespace vcpu {
 namespace {
+
+// Domains that have ended are among them.
+constexpr std::size_t kMostKept = 16384;
 
 unsigned stats_of(std::uint8_t groups) {
   const auto wanted = [groups](MonitorGroup group) {
@@ -68,6 +73,9 @@ class MonitorClient::Session {
  public:
   Session(std::string uri, std::string library)
       : connection_(std::move(uri), std::move(library)) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() { forget_all(); }
 
   MonitorFrame connect() {
     if (!connection_.open())
@@ -77,7 +85,7 @@ class MonitorClient::Session {
 
   MonitorFrame ask(const MonitorRequest& request) {
     const auto& api = connection_.api();
-    virDomainPtr domain = api.lookup(connection_.get(), request.uuid.c_str());
+    virDomainPtr domain = find(request.uuid);
     if (domain == nullptr) return failure();
     std::array<virDomainPtr, 2> domains{domain, nullptr};
     virDomainStatsRecordPtr* records = nullptr;
@@ -89,11 +97,35 @@ class MonitorClient::Session {
     if (count >= 0) frame.outcome = MonitorOutcome::kGone;
     if (count > 0) frame = {MonitorOutcome::kTold, {}, fields_of(records[0])};
     if (count >= 0) api.free_stats(records);
-    api.free_domain(domain);
+    if (count <= 0) forget(request.uuid);
     return frame;
   }
 
  private:
+  // As it was looked up before: that is a call to libvirtd as well.
+  virDomainPtr find(const std::string& uuid) {
+    if (domains_.size() >= kMostKept) forget_all();
+    const auto known = domains_.find(uuid);
+    if (known != domains_.end()) return known->second;
+    virDomainPtr domain =
+        connection_.api().lookup(connection_.get(), uuid.c_str());
+    if (domain != nullptr) domains_.emplace(uuid, domain);
+    return domain;
+  }
+
+  void forget(const std::string& uuid) {
+    const auto known = domains_.find(uuid);
+    if (known == domains_.end()) return;
+    connection_.api().free_domain(known->second);
+    domains_.erase(known);
+  }
+
+  void forget_all() {
+    for (const auto& [uuid, domain] : domains_)
+      connection_.api().free_domain(domain);
+    domains_.clear();
+  }
+
   MonitorFrame failure() {
     const bool gone = means_gone(connection_.api().last_error_code());
     connection_.note_failure();
@@ -104,6 +136,7 @@ class MonitorClient::Session {
   }
 
   LibvirtConnection connection_;
+  std::unordered_map<std::string, virDomainPtr> domains_;  // By uuid.
 };
 
 }  // namespace vcpu

@@ -3,10 +3,11 @@
 // MonitorClient: asks libvirt for what it has to ask a QEMU for, over one
 // read-only connection; lives in the monitor child.
 //
-// Per request: virDomainLookupByUUIDString and one virDomainListGetStats, with
-// NOWAIT: of a VM that is busy with another job libvirt tells what it knows
-// without QEMU. Of a QEMU that does not answer a call never returns: whoever
-// calls must be someone that can be killed. One thread; one per process.
+// Per request: one virDomainListGetStats and, of a domain that is new to it,
+// virDomainLookupByUUIDString. With NOWAIT: of a VM that is busy with another
+// job libvirt tells what it knows without QEMU. Of a QEMU that does not answer
+// a call never returns: whoever calls must be someone that can be killed. One
+// thread; one per process.
 #pragma once
 
 #include <memory>

@@ -112,10 +112,14 @@ std::size_t expected_size(const Family& family) {
   return family.series() * (family.name().size() + labels + kNumberAndSigns);
 }
 
+// Most of a page is lines of these.
 void append_values(std::string& text, const Family& family) {
   for (std::size_t i = 0; i < family.size(); ++i) {
     const auto sample = family.sample(i);
-    append_series(text, family.name(), "", sample.labels);
+    text += family.name();
+    if (!sample.labels.empty())
+      (text += '{').append(sample.labels).push_back('}');
+    text += ' ';
     append_number(text, sample.value);
     text += '\n';
   }

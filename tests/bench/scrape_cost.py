@@ -47,8 +47,9 @@ def page_faults(pid):
     return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
 
 
-def resident_mebibytes(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+def resident_mebibytes(pid, kind="VmRSS"):
+    """Of these RssFile is shared with whoever else has the same program and libraries."""
+    return int(re.search(rf"{kind}:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
 class Figures:
@@ -177,7 +178,8 @@ def show(args, exporter):
     by_kind = {kind: Scraper(exporter).measure(kind, args.scrapes) for kind in KINDS}
     whole = by_kind["whole"]
     print(f"{args.vms} virtual machines, {args.vms * args.vcpus} vCPUs, {whole.samples} samples, "
-          f"{whole.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB\n")
+          f"{whole.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB, of which "
+          f"{resident_mebibytes(exporter.pid, 'RssFile'):.0f} MiB are files\n")
     print_table(by_kind)
     if shutil.which("strace"):
         print_syscalls(exporter)

@@ -15,15 +15,21 @@ using testing::IsEmpty;
 
 std::string record(__u32 kind, const std::string& text, int excess = 0) {
   const auto bytes = static_cast<int>(sizeof(record_head) + text.size());
-  const record_head head{kind, static_cast<__u32>(bytes + excess)};
+  const record_head head{kind, static_cast<__u32>(bytes + excess), 7, 5};
   return std::string(reinterpret_cast<const char*>(&head), sizeof head) + text;
 }
 
 struct Walk {
   explicit Walk(const std::string& records) {
-    whole = for_each_record(records, ACCOUNT_RECORD, [&](std::string_view one) {
-      texts.emplace_back(one.substr(sizeof(record_head)));
-    });
+    IteratorPass pass;
+    pass.set(records);
+    pass.each(ACCOUNT_RECORD,
+              [&](const record_head& head, std::string_view at) {
+                EXPECT_EQ(head.tid, 7U);
+                EXPECT_EQ(head.tgid, 5U);
+                texts.emplace_back(at.substr(sizeof(record_head)));
+              });
+    whole = pass.whole();
   }
   bool whole = false;
   std::vector<std::string> texts;

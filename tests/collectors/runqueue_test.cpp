@@ -667,8 +667,9 @@ class RunqueueJoined : public testing::Test {
   std::size_t accounts_in_pass() {
     EXPECT_TRUE(tasks_->read());
     std::size_t count = 0;
-    EXPECT_TRUE(for_each_record(tasks_->last(), ACCOUNT_RECORD,
-                                [&](std::string_view) { ++count; }));
+    tasks_->last().each(ACCOUNT_RECORD,
+                        [&](const record_head&, std::string_view) { ++count; });
+    EXPECT_TRUE(tasks_->last().whole());
     return count;
   }
 

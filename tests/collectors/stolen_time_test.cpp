@@ -26,7 +26,7 @@ struct Kernel {
   account_record record{};
 
   Kernel() {
-    record.tid = 71;
+    record.head.tid = 71;
     record.start_ns = 5;
   }
   Kernel& charge(const occupant& who, std::uint64_t ns) {

@@ -30,7 +30,9 @@ MonitorFigures reads(std::uint64_t requests) {
 
 class MonitorBookTest : public testing::Test {
  protected:
-  MonitorBookTest() { book_.set({vm(kOne), vm(kTwo)}, now_); }
+  MonitorBookTest() { look(); }
+
+  void look() { book_.set({vm(kOne), vm(kTwo)}, now_); }
 
   // Who is asked now, by pid; 0: nobody.
   pid_t next() const {
@@ -57,10 +59,27 @@ TEST_F(MonitorBookTest, EveryoneIsAskedAtOnceAndThenEveryTenSeconds) {
   told(kOne);
   EXPECT_EQ(next(), 200);
   told(kTwo);
+  look();
   EXPECT_EQ(next(), 0);
   EXPECT_EQ(book_.until_next(now_, seconds(60)), seconds(10));
   EXPECT_EQ(book_.until_next(now_, seconds(1)), seconds(1));
   now_ += seconds(10);
+  EXPECT_EQ(next(), 100);
+}
+
+// 20 s where nobody looks: one question per scrape, and figures that are kept.
+TEST_F(MonitorBookTest, NobodyIsAskedAgainUntilSomebodyHasLooked) {
+  told(kOne);
+  told(kTwo);
+  now_ += seconds(15);
+  EXPECT_EQ(next(), 0);
+  EXPECT_EQ(book_.until_next(now_, seconds(60)), seconds(5));
+  look();
+  EXPECT_EQ(next(), 100);
+  told(kOne);
+  EXPECT_EQ(next(), 200);
+  told(kTwo);
+  now_ += seconds(20);
   EXPECT_EQ(next(), 100);
 }
 
@@ -186,6 +205,7 @@ TEST_F(MonitorBookTest, ABusyVmKeepsItsFiguresAndItsAgeGrows) {
   EXPECT_EQ(view().vms.at(kOne).age_seconds, 10.0);
   EXPECT_TRUE(view().vms.at(kOne).figures);
   EXPECT_EQ(view().missing_reason, "");
+  look();
   EXPECT_EQ(next(), 200);
   now_ += seconds(51);
   EXPECT_FALSE(view().vms.at(kOne).figures);
@@ -239,6 +259,7 @@ TEST_F(MonitorBookTest, ManySickVmsDoNotMakeTheOthersOld) {
       const auto who = book_.next(now_);
       if (!who) {
         now_ += milliseconds(100);
+        book_.set(vms, now_);
       } else if (is_sick(who->id)) {
         now_ += seconds(3);
         missed(who->id);

@@ -29,6 +29,7 @@ LAB = None
 BUSY = IDLE = None  # One works its disk without a pause, one does nothing.
 OPERATIONS = {"read": "rd", "write": "wr", "flush": "fl"}
 ANSWER_SECONDS = 3  # For so long an answer may have been under way.
+FIGURES_SECONDS = 30  # Until a domain is asked again for what it is asked by itself.
 MEASURES = {"requests": "reqs", "bytes": "bytes", "seconds": "times"}
 
 
@@ -330,15 +331,20 @@ class Libvirt(unittest.TestCase):
             self.assertIn(reason, frame())
 
     def test_8_libvirtd_gets_no_calls_but_these(self):
-        before = len(LAB.libvirt.calls())
+        before, began = len(LAB.libvirt.calls()), time.monotonic()
         LAB.restart_exporter()  # And nobody else talks to libvirtd meanwhile.
         asked_since(BUSY, time.monotonic())
         asked_since(IDLE, time.monotonic())
+        turns = 1 + (time.monotonic() - began) // FIGURES_SECONDS
         calls = collections.Counter(LAB.libvirt.calls()[before:])
         print("# calls: " + ", ".join(f"{CALLS.get(call, call)} {count}" for call, count in sorted(calls.items())),
               flush=True)
         self.assertLessEqual(set(calls), set(CALLS))
         self.assertIn(344, calls)
+        # Each costs libvirtd more than the states of all at once.
+        self.assertEqual(2, calls[24])
+        for call, times in ((16, 1), (200, 2), (230, 1), (14, 1)):
+            self.assertLessEqual(calls[call], 2 * turns * times, CALLS[call])
 
     def test_9_forty_guests_are_asked_all_the_time_and_cost_little(self):
         crowd = [guests.BareGuest(f"crowd-{i}", LAB.work) for i in range(40)]
