@@ -111,7 +111,8 @@ class Runqueue final : public Collector {
       victim.missed = 0;
       for (const Thread& vcpu : vm.vcpus()) {
         const account_record* const record = records.find(vcpu.tid);
-        if (record != nullptr && record->head.tgid == static_cast<__u32>(vm.pid))
+        if (record != nullptr &&
+            record->head.tgid == static_cast<__u32>(vm.pid))
           victim.time.add(vcpu.vcpu, *record, domains);
       }
       victim.time.finish_pass();

@@ -35,7 +35,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-// The kernel says which system call a thread sleeps in once it has left its CPU.
+// The kernel says which system call a thread sleeps in once it has left its
+// CPU.
 bool is_at_rest(const std::filesystem::path& thread) {
   std::string call;
   std::ifstream(thread / "syscall") >> call;
