@@ -18,7 +18,6 @@ using std::chrono::milliseconds;
 using Event = Supervisor::Event;
 
 constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
-constexpr milliseconds kGlance{500};  // At what collectors want meanwhile.
 
 std::vector<std::string> child_argv(const LibvirtMonitorOptions& options) {
   if (!options.argv.empty()) return options.argv;
@@ -62,6 +61,7 @@ MonitorView LibvirtMonitor::look(MonitorGroup group,
   const auto now = Clock::now();
   looked_[group] = now;
   book_.set(vms, now);
+  supervisor_.nudge();
   return locked_view(now);
 }
 
@@ -84,16 +84,26 @@ MonitorView LibvirtMonitor::locked_view(Clock::time_point now) {
 }
 
 void LibvirtMonitor::supervise() {
-  while (true) {
-    milliseconds pause = kGlance;
-    try {
-      if (wanted()) pause = live_one_child();
-    } catch (const std::exception& failure) {  // No memory: of no one's making.
-      set_down(failure.what());
-    }
-    child_.end();
-    if (supervisor_.wait(-1, pause) == Event::kStop) return;
+  Event event = Event::kNudged;
+  while (event != Event::kStop)
+    event = wanted() ? try_one_child() : supervisor_.wait(-1, until_next());
+}
+
+// And the pause after it.
+Supervisor::Event LibvirtMonitor::try_one_child() {
+  milliseconds pause = options_.shortest_delay;
+  try {
+    pause = live_one_child();
+  } catch (const std::exception& failure) {  // No memory: of no one's making.
+    set_down(failure.what());
   }
+  child_.end();
+  const auto until = Clock::now() + pause;
+  Event event = Event::kNudged;
+  while (event == Event::kNudged)
+    event = supervisor_.wait(
+        -1, std::chrono::ceil<milliseconds>(until - Clock::now()));
+  return event;
 }
 
 // Whether a collector has looked lately, and there is somebody to ask.
@@ -169,6 +179,7 @@ std::string LibvirtMonitor::talk() {
       case Event::kReadable:
         return ended();
       case Event::kDeadline:
+      case Event::kNudged:
         break;
     }
   }
@@ -227,6 +238,7 @@ LibvirtMonitor::Reply LibvirtMonitor::receive() {
     const auto event = supervisor_.wait(child_.out_fd(), left);
     if (event == Event::kStop) return {Reply::kStopping, {}, {}};
     if (event == Event::kDeadline) return {Reply::kLate, {}, {}};
+    if (event == Event::kNudged) continue;
     const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
     if (n <= 0) return {Reply::kEnded, {}, ended()};
     auto frames = decoder_->feed({chunk.data(), static_cast<std::size_t>(n)});
@@ -246,9 +258,11 @@ std::optional<MonitoredVm> LibvirtMonitor::next() {
   return book_.next(Clock::now());
 }
 
+// Whoever looks wakes us.
 milliseconds LibvirtMonitor::until_next() {
+  if (groups() == 0) return options_.idle;
   const std::lock_guard lock(mutex_);
-  return book_.until_next(Clock::now(), kGlance);
+  return book_.until_next(Clock::now(), options_.idle);
 }
 
 void LibvirtMonitor::set_down(std::string reason) {

@@ -95,6 +95,7 @@ class LibvirtMonitor final : public MonitorSource {
   };
 
   void supervise();
+  Supervisor::Event try_one_child();
   bool wanted();
   std::chrono::milliseconds live_one_child();
   std::string greet();

@@ -36,9 +36,18 @@ class SignalsBlocked {
 
 }  // namespace
 
+Supervisor::Supervisor()
+    : nudge_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Supervisor::~Supervisor() {
+  stop();
+  if (nudge_fd_ >= 0) ::close(nudge_fd_);
+}
+
 Result<void> Supervisor::start(std::function<void()> work) {
-  wake_fd_ = ::eventfd(0, EFD_CLOEXEC);
-  if (wake_fd_ < 0) return Error{{errno, std::generic_category()}, "eventfd"};
+  stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
+  if (stop_fd_ < 0 || nudge_fd_ < 0)
+    return Error{{errno, std::generic_category()}, "eventfd"};
   try {
     const SignalsBlocked blocked;
     thread_ = std::thread(std::move(work));
@@ -49,24 +58,30 @@ Result<void> Supervisor::start(std::function<void()> work) {
 }
 
 bool Supervisor::stop() {
-  if (wake_fd_ < 0) return false;
-  ::eventfd_write(wake_fd_, 1);
+  if (stop_fd_ < 0) return false;
+  ::eventfd_write(stop_fd_, 1);
   if (thread_.joinable()) thread_.join();
-  ::close(wake_fd_);
-  wake_fd_ = -1;
+  ::close(stop_fd_);
+  stop_fd_ = -1;
   return true;
 }
 
+void Supervisor::nudge() const { ::eventfd_write(nudge_fd_, 1); }
+
 Supervisor::Event Supervisor::wait(int fd, milliseconds most) const {
   const auto until = Clock::now() + most;
-  std::array<pollfd, 2> fds{{{wake_fd_, POLLIN, 0}, {fd, POLLIN, 0}}};
+  std::array<pollfd, 3> fds{
+      {{stop_fd_, POLLIN, 0}, {fd, POLLIN, 0}, {nudge_fd_, POLLIN, 0}}};
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
     const auto timeout = std::max<milliseconds::rep>(left.count(), 0);
     const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(timeout));
     if (ready < 0 && errno == EINTR) continue;
     if (fds[0].revents != 0) return Event::kStop;
-    return ready > 0 ? Event::kReadable : Event::kDeadline;
+    if (fds[1].revents != 0) return Event::kReadable;
+    eventfd_t nudges = 0;
+    if (fds[2].revents != 0) ::eventfd_read(nudge_fd_, &nudges);
+    return nudges > 0 ? Event::kNudged : Event::kDeadline;
   }
 }
 

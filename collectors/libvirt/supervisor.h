@@ -18,12 +18,12 @@ namespace vcpu {
 
 class Supervisor {
  public:
-  enum class Event : std::uint8_t { kReadable, kDeadline, kStop };
+  enum class Event : std::uint8_t { kReadable, kDeadline, kNudged, kStop };
 
-  Supervisor() = default;
+  Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
-  ~Supervisor() { stop(); }
+  ~Supervisor();
 
   // Runs `work` in the thread, without signals: those are for the thread that
   // main chose. Once. `work` returns soon after wait() said kStop.
@@ -33,11 +33,15 @@ class Supervisor {
   bool stop();
 
   // Until `fd` is readable, or its other end closed; kDeadline after `most`. A
-  // negative `fd` is never readable.
+  // negative `fd` is never readable. kNudged: there is something new to do.
   Event wait(int fd, std::chrono::milliseconds most) const;
 
+  // Makes one wait() say kNudged, that which goes on or the next. Any thread.
+  void nudge() const;
+
  private:
-  int wake_fd_ = -1;  // Readable, for good, once stop() was called.
+  int stop_fd_ = -1;    // Readable, for good, once stop() was called.
+  const int nudge_fd_;  // Readable until wait() has said so.
   std::thread thread_;
 };
 
