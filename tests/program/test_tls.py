@@ -16,7 +16,6 @@ import ssl
 import statistics
 import subprocess
 import sys
-import time
 import unittest
 import urllib.request
 
