@@ -32,7 +32,17 @@ HASH = {4: "$2b$04$wPkYaMvD7VaV2h7jJ6m28ulvwO4fNG5igDlmV02gipN1e90gNWQYa",  # By
         10: "$2b$10$i3H4CP3F5ZcU.9vd64KZmeG1m1I4iySLs.D252Mtx7utLLOg0veSi"}
 SECURITY_HEADERS = {"Content-Security-Policy": "default-src 'none'", "Strict-Transport-Security": "max-age=60",
                     "X-Content-Type-Options": "nosniff", "X-Frame-Options": "deny", "X-XSS-Protection": "0"}
+KEY_READERS = 64320  # A group that nobody has.
 NODE_EXPORTER = "/usr/bin/prometheus-node-exporter"
+
+
+@contextlib.contextmanager
+def as_user(user):
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def users(cost=4, name="prometheus"):
@@ -130,10 +140,10 @@ class Tls(unittest.TestCase):
         cls.clients = pki.Authority("authority of the clients")
         cls.client = cls.clients.client()
 
-    def serve(self, *parts, client=None, flags=()):
+    def serve(self, *parts, client=None, flags=(), under=()):
         self.path = web_file(*parts)
         context = trusting(self.authority, client) if "tls_server_config" in self.path.read_text() else None
-        return self.enterContext(Exporter("--web.config.file", self.path, "--no-libvirt", *flags, tls=context))
+        return self.enterContext(Exporter("--web.config.file", self.path, "--no-libvirt", *flags, tls=context, under=under))
 
     def curl(self, exporter, *options, **more):
         return Curl(exporter.port, *options, authority=self.authority, **more)
@@ -425,11 +435,12 @@ class Reloading(Tls):
     def served(self, exporter):
         return ssl.get_server_certificate(("127.0.0.1", exporter.port)).strip()
 
-    def replace(self, pair, served):
+    def replace(self, pair, served, lock=lambda key: key.chmod(0o644)):
         """As a tool that renews certificates does: one file after the other."""
         for new, old in ((pair.cert, served.cert), (pair.key, served.key)):
             write_file(new.read_bytes(), old)
             old.chmod(0o644)
+        lock(served.key)
 
     def successful(self, exporter):
         return exporter.page(headers=authorization("prometheus", PASSWORD)).value(
@@ -445,6 +456,36 @@ class Reloading(Tls):
             wait_for(lambda: self.served(exporter) == renewed.cert.read_text().strip(), "the renewed certificate")
             wait_for(lambda: self.successful(exporter) == 1, "the reload to be told")
         self.assertEqual(exporter.process.poll(), None)
+
+    def assert_renewed_with_key(self, lock, *flags, under=()):
+        """`lock` gives a key the owner and the rights that it is to have."""
+        if not program.AS_ROOT:
+            self.skipTest("not root: a key cannot be given away")
+        served = self.authority.issue("server")
+        lock(served.key)
+        exporter = self.serve(tls(served), flags=flags, under=under)
+        renewed = self.authority.issue("server")
+        self.replace(renewed, served, lock)
+        wait_for(lambda: self.served(exporter) == renewed.cert.read_text().strip(), "the renewed certificate")
+        wait_for(lambda: self.successful(exporter) == 1, "the reload to be told")
+        self.assertEqual(program.status_of(exporter.pid)["Uid"].split()[0], "65534")
+        with self.assertRaises(PermissionError):  # It is what the user has that lets it read the key.
+            with as_user(64321):
+                served.key.read_bytes()
+
+    def test_a_renewed_key_that_the_service_user_alone_can_read_is_taken_up(self):
+        def lock(key):
+            os.chown(key, 65534, 0)
+            key.chmod(0o600)
+        self.assert_renewed_with_key(lock, "--user=nobody")
+
+    def test_a_renewed_key_that_a_group_of_the_service_can_read_is_taken_up(self):
+        def lock(key):
+            os.chown(key, 0, KEY_READERS)
+            key.chmod(0o640)
+        # As the unit starts it with SupplementaryGroups=: no root, and no right to other groups.
+        self.assert_renewed_with_key(lock, under=("setpriv", "--reuid=65534", "--regid=65534", f"--groups={KEY_READERS}",
+                                                  "--bounding-set=-all", "--no-new-privs"))
 
     def test_a_broken_pair_keeps_the_old_one_until_it_is_whole(self):
         served = self.authority.issue("server")

@@ -70,7 +70,10 @@ class Unit(Traced):
 
     def assert_holds(self, exporter, capabilities):
         for tid in os.listdir(f"/proc/{exporter.pid}/task"):
-            status = status_of(f"{exporter.pid}/task/{tid}")
+            try:
+                status = status_of(f"{exporter.pid}/task/{tid}")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
             held = [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
             self.assertEqual(held, [0, capabilities, capabilities, 0])
 
