@@ -72,6 +72,10 @@ def name(test):
     return "program: " + method.removeprefix("test_").replace("_", " ")
 
 
+def is_meant(test, words):
+    return words in name(test) or words == test.id().partition(".")[0]
+
+
 def check_nothing_is_left():
     """The last test: every process of this run has ended, those that end by themselves a moment after others included."""
     try:
@@ -98,7 +102,7 @@ def main(build_directory=HERE.parents[1] / "build" / "tests", *words):
     signal.signal(signal.SIGALRM, hung)
     signal.signal(signal.SIGTERM, interrupt)
     suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
-    chosen = unittest.TestSuite(test for test in tests_of(suite) if " ".join(words) in name(test))
+    chosen = unittest.TestSuite(test for test in tests_of(suite) if is_meant(test, " ".join(words)))
     result = OneLineEach()
     try:
         with program.installed(pathlib.Path(build_directory).resolve()):
