@@ -490,19 +490,28 @@ class HttpServer::Impl {
   void send(mg_connection* connection, const Response& response,
             bool head_only) const {
     const auto deadline = Clock::now() + options_.response_timeout;
+    std::optional<Senders::Sending> sending;
+    if (options_.senders) sending.emplace(*options_.senders, ends(connection));
     if (!write(connection, head_text(connection, response), deadline)) return;
-    if (response.body && !head_only)
-      write(connection, *response.body, deadline);
+    if (!response.body || head_only) return;
+    write(connection, *response.body, deadline, sending ? &*sending : nullptr);
+  }
+
+  static Ends ends(const mg_connection* connection) {
+    const mg_request_info& info = *mg_get_request_info(connection);
+    return {info.remote_addr, info.remote_port, info.server_port};
   }
 
   static bool write(mg_connection* connection, std::string_view bytes,
-                    Clock::time_point deadline) {
+                    Clock::time_point deadline,
+                    Senders::Sending* sending = nullptr) {
     while (!bytes.empty()) {
       if (Clock::now() > deadline) return false;
       const std::string_view part = bytes.substr(0, kWriteBytes);
       const int written = mg_write(connection, part.data(), part.size());
       if (written != static_cast<int>(part.size())) return false;
       bytes.remove_prefix(part.size());
+      if (sending != nullptr) sending->sent(part.size());
     }
     return true;
   }

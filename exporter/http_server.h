@@ -21,6 +21,8 @@
 #include <string_view>
 #include <vector>
 
+#include "exporter/senders.h"
+
 struct ssl_ctx_st;
 
 namespace vcpu {
@@ -79,6 +81,9 @@ struct HttpServerOptions {
   // its own; one that fails is a complaint, and the connection is closed, also
   // where the client speaks HTTP without TLS. Null: no TLS.
   ssl_ctx_st* tls = nullptr;
+
+  // Where to enter whom an answer is sent to. Null: nowhere.
+  std::shared_ptr<Senders> senders;
 
   // What civetweb complains about, one line each, from any thread. Must not
   // throw. Empty: dropped.

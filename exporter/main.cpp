@@ -27,6 +27,7 @@
 #include "collectors/libvirt/cache.h"
 #include "collectors/libvirt/child.h"
 #include "collectors/libvirt/monitor.h"
+#include "exporter/asked_reload.h"
 #include "exporter/http_server.h"
 #include "exporter/log.h"
 #include "exporter/name_hash.h"
@@ -36,6 +37,7 @@
 #include "exporter/reload.h"
 #include "exporter/scrape_service.h"
 #include "exporter/seccomp_filter.h"
+#include "exporter/senders.h"
 #include "exporter/sparingly.h"
 #include "exporter/systemd.h"
 #include "exporter/version.h"
@@ -263,11 +265,12 @@ void wait_for_signals(const sigset_t& signals, const Reload& reload,
   }
 }
 
-HttpServerOptions server_options(const Config& config,
-                                 const WebAccess& access) {
+HttpServerOptions server_options(const Config& config, const WebAccess& access,
+                                 std::shared_ptr<Senders> senders) {
   HttpServerOptions options;
   options.listen_addresses = config.listen_addresses;
   options.tls = access.tls();
+  options.senders = std::move(senders);
   options.extra_headers = [&access] { return access.headers(); };
   options.log = [](const std::string& line) {
     static Sparingly sparingly(kClientLinesPerMinute);
@@ -283,11 +286,13 @@ HttpServerOptions server_options(const Config& config,
 }
 
 WebHandlerOptions handler_options(const Config& config, WebAccess& access,
+                                  std::shared_ptr<Senders> senders,
                                   Reload reload,
                                   prometheus::Registry& registry) {
   WebHandlerOptions options;
   options.telemetry_path = config.telemetry_path;
   options.max_requests = config.max_requests;
+  options.senders = std::move(senders);
   options.refusal = [&access](const Request& request) {
     return access.refusal(request);
   };
@@ -340,15 +345,20 @@ int serve(const Options& options, const Config& config,
     service.set_enabled(enabled_collectors(changed));
     configure_log(changed.log_level, changed.log_format);
   });
-  const Reload reload = [&] {
-    const std::string problem = reloader.reload();
-    const std::string web_problem = access.reload();
+  const auto read_again = [&](ReloadLog said) {
+    const std::string problem = reloader.reload(said);
+    const std::string web_problem = access.reload(said);
     return problem.empty() ? web_problem : problem;
   };
-  WebHandler handler(service,
-                     handler_options(config, access, reload, *registry));
+  const Reload reload = [&] { return read_again(ReloadLog::kSaid); };
+  AskedReload asked_reload(
+      [&] { return reloader.stamp() + '\n' + access.stamp(); }, read_again);
+  const auto senders = std::make_shared<Senders>();
+  WebHandler handler(service, handler_options(
+                                  config, access, senders,
+                                  [&] { return asked_reload(); }, *registry));
   HttpServer server(
-      server_options(config, access),
+      server_options(config, access, senders),
       [&](const Request& request) { return handler.handle(request); });
   access.watch();
 

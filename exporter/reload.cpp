@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "collectors/catalog.h"
+#include "exporter/file_stamp.h"
 #include "exporter/log.h"
 
 namespace vcpu {
@@ -64,24 +65,35 @@ void Reloader::succeeded() {
   success_time_.SetToCurrentTime();
 }
 
-std::string Reloader::reload() {
+std::string Reloader::stamp() const {
+  return options_.config_file.empty() ? "" : file_stamp(options_.config_file);
+}
+
+std::string Reloader::reload(ReloadLog said) {
   const std::lock_guard lock(mutex_);
   const auto read = effective_config(options_);
-  if (const auto* error = std::get_if<ConfigError>(&read)) {
+  const auto* const error = std::get_if<ConfigError>(&read);
+  if (error == nullptr) {
+    apply_(std::get<Config>(read));
+    succeeded();
+  } else {
     successful_.Set(0);
+  }
+  if (said == ReloadLog::kSaid) say(read);
+  return error == nullptr ? "" : error->message;
+}
+
+void Reloader::say(const std::variant<Config, ConfigError>& read) const {
+  if (const auto* error = std::get_if<ConfigError>(&read)) {
     log(LogLevel::kError, "Configuration not reloaded, the old one stays",
         {{"err", error->message}});
-    return error->message;
+    return;
   }
-  const auto& config = std::get<Config>(read);
-  if (fixed(config) != fixed(running_))
+  if (fixed(std::get<Config>(read)) != fixed(running_))
     log(LogLevel::kWarn,
         "Some changed settings take effect at the next start only: only "
         "collectors and log can change while running");
-  apply_(config);
-  succeeded();
   log(LogLevel::kInfo, "Configuration reloaded");
-  return {};
 }
 
 }  // namespace vcpu

@@ -13,7 +13,9 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <variant>
 
+#include "exporter/asked_reload.h"
 #include "exporter/config.h"
 #include "exporter/options.h"
 
@@ -29,9 +31,13 @@ class Reloader {
            std::function<void(const Config&)> apply);
 
   // Empty, or what is wrong with the file. Thread-safe, never throws.
-  std::string reload();
+  std::string reload(ReloadLog said);
+
+  // Another one where the file has changed.
+  std::string stamp() const;
 
  private:
+  void say(const std::variant<Config, ConfigError>& read) const;
   void succeeded();
 
   const Options options_;

@@ -21,6 +21,7 @@ struct ScrapeService::Run {
   std::set<std::string> wanted;
   std::vector<Part> parts;
   std::shared_ptr<const Page> page;  // Null until the pass is finished.
+  int waiting = 0;                   // Clients.
 };
 
 struct ScrapeService::Shared {
@@ -37,6 +38,8 @@ struct ScrapeService::Shared {
         over_limit(dropped.Add({{"reason", kSeriesLimit}})) {}
 
   std::vector<std::string> expected(const Run& run) const;
+  std::shared_ptr<Run> run_for(const std::set<std::string>& wanted);
+  void leave(const std::shared_ptr<Run>& run);
   std::shared_ptr<const Page> compose(const Run& run);
   void execute(const std::shared_ptr<Run>& run);
   void note_changes(const std::vector<Part>& parts);
@@ -68,6 +71,28 @@ std::vector<std::string> ScrapeService::Shared::expected(const Run& run) const {
   for (const std::string& name : options.known)
     if (run.wanted.contains(name)) names.push_back(name);
   return names;
+}
+
+// With the lock held. Null where there is no room for another.
+std::shared_ptr<ScrapeService::Run> ScrapeService::Shared::run_for(
+    const std::set<std::string>& wanted) {
+  const auto shareable =
+      std::find_if(in_flight.begin(), in_flight.end(),
+                   [&](const auto& run) { return run->wanted == wanted; });
+  if (shareable != in_flight.end()) return *shareable;
+  if (queue.size() >= kMaxQueued && wanted != enabled) return nullptr;
+  auto run = std::make_shared<Run>(Run{wanted, {}, nullptr});
+  in_flight.push_back(run);
+  queue.push_back(run);
+  changed.notify_all();
+  return run;
+}
+
+// With the lock held, by a client that waits no longer. Else whoever asks and
+// leaves at once would have one run after the other made for nobody.
+void ScrapeService::Shared::leave(const std::shared_ptr<Run>& run) {
+  if (--run->waiting > 0 || std::erase(queue, run) == 0) return;
+  std::erase(in_flight, run);
 }
 
 std::shared_ptr<const Page> ScrapeService::Shared::compose(const Run& run) {
@@ -188,20 +213,12 @@ std::shared_ptr<const Page> ScrapeService::scrape(
   const std::set<std::string> wanted(request.collectors.begin(),
                                      request.collectors.end());
   std::unique_lock lock(shared_->mutex);
-  const auto shareable =
-      std::find_if(shared_->in_flight.begin(), shared_->in_flight.end(),
-                   [&](const auto& run) { return run->wanted == wanted; });
-  std::shared_ptr<Run> run;
-  if (shareable != shared_->in_flight.end()) {
-    run = *shareable;
-  } else {
-    run = std::make_shared<Run>(Run{wanted, {}, nullptr});
-    shared_->in_flight.push_back(run);
-    shared_->queue.push_back(run);
-    shared_->changed.notify_all();
-  }
+  const auto run = shared_->run_for(wanted);
+  if (!run) return nullptr;
+  ++run->waiting;
   shared_->changed.wait_until(lock, request.deadline,
                               [&] { return run->page || shared_->stop; });
+  shared_->leave(run);
   if (run->page) return run->page;
   const Run unfinished = *run;
   lock.unlock();

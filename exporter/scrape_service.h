@@ -5,7 +5,7 @@
 // The clients wait for the thread, but no longer than their deadline: then they
 // get what is finished, and success 0 for what is not. So no client ever hangs
 // on what a collector reads. Requests for the same collectors that overlap are
-// served from one run.
+// served from one run; one that nobody waits for any more is not begun.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -42,6 +42,10 @@ class ScrapeService final : public Scraper {
     // Told when a collector begins or ceases to fail, or a source to be there.
     std::function<void(const std::string& line, bool failure)> on_change;
   };
+
+  // Runs that wait for the one before. Beyond them one of all enabled
+  // collectors has room yet, any other has none.
+  static constexpr std::size_t kMaxQueued = 16;
 
   // `registry` holds our own counters; it and `scrape` outlive nothing here.
   ScrapeService(Scrape scrape, Options options,

@@ -50,9 +50,10 @@ class Scraper {
  public:
   virtual ~Scraper() = default;
 
-  // Never null. Returns by the deadline with what is there: a collector that
-  // has not answered has success 0. Requests for the same collectors that
-  // overlap in time share one page.
+  // Returns by the deadline with what is there: a collector that has not
+  // answered has success 0. Requests for the same collectors that overlap in
+  // time share one page. Null where too many others wait; never where all
+  // enabled collectors are asked.
   virtual std::shared_ptr<const Page> scrape(const ScrapeRequest& request) = 0;
 
   virtual std::vector<std::string> enabled_collectors() const = 0;

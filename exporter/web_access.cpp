@@ -1,32 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/web_access.h"
 
-#include <sys/stat.h>
-
 #include <chrono>
 #include <utility>
 
+#include "exporter/file_stamp.h"
 #include "exporter/log.h"
 
 namespace vcpu {
 namespace {
 
 constexpr std::chrono::seconds kLookInterval{1};
-
-std::string stamp_of(const std::string& file) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) != 0) return "";
-  std::string stamp;
-  for (const auto part : {static_cast<std::int64_t>(status.st_dev),
-                          static_cast<std::int64_t>(status.st_ino),
-                          static_cast<std::int64_t>(status.st_size),
-                          // Of a change of rights too.
-                          static_cast<std::int64_t>(status.st_ctim.tv_sec),
-                          static_cast<std::int64_t>(status.st_ctim.tv_nsec)}) {
-    stamp += std::to_string(part) + ' ';
-  }
-  return stamp;
-}
 
 std::vector<std::string> files_of(const std::string& file,
                                   const WebConfig& config) {
@@ -42,7 +26,7 @@ std::vector<std::string> files_of(const std::string& file,
 std::vector<std::string> stamps_of(const std::vector<std::string>& files) {
   std::vector<std::string> stamps;
   stamps.reserve(files.size());
-  for (const std::string& file : files) stamps.push_back(stamp_of(file));
+  for (const std::string& file : files) stamps.push_back(file_stamp(file));
   return stamps;
 }
 
@@ -80,12 +64,12 @@ std::variant<std::unique_ptr<WebAccess>, ConfigError> WebAccess::open(
   std::unique_ptr<WebAccess> access(new WebAccess(file, registry));
   if (file.empty()) return access;
   const std::lock_guard lock(access->reload_mutex_);
-  if (auto error = access->read()) return *std::move(error);
+  if (auto error = access->read(ReloadLog::kSaid)) return *std::move(error);
   return access;
 }
 
 // A file's stamp is taken before it is read: what changes meanwhile is seen.
-std::optional<ConfigError> WebAccess::read() {
+std::optional<ConfigError> WebAccess::read(ReloadLog said) {
   files_ = {file_};
   stamps_ = stamps_of(files_);
   auto read = load_web_config(file_);
@@ -107,14 +91,16 @@ std::optional<ConfigError> WebAccess::read() {
                        ": TLS cannot be switched on or off while running; "
                        "restart the exporter for that"};
   }
-  use(std::move(config), tls);
+  use(std::move(config), tls, said);
   return std::nullopt;
 }
 
-void WebAccess::use(WebConfig config, const std::optional<LoadedTls>& tls) {
+void WebAccess::use(WebConfig config, const std::optional<LoadedTls>& tls,
+                    ReloadLog said) {
   if (tls) {
-    for (const std::string& warning : tls->warnings)
-      log(LogLevel::kWarn, warning);
+    if (said == ReloadLog::kSaid)
+      for (const std::string& warning : tls->warnings)
+        log(LogLevel::kWarn, warning);
     if (!tls_) tls_.emplace(*tls);
     tls_->use(*tls);
   }
@@ -125,22 +111,30 @@ void WebAccess::use(WebConfig config, const std::optional<LoadedTls>& tls) {
   config_ = std::move(config);
 }
 
-std::string WebAccess::reload() {
+std::string WebAccess::reload(ReloadLog said) {
   if (file_.empty()) return "";
   const std::lock_guard lock(reload_mutex_);
-  return reload_locked();
+  return reload_locked(said);
 }
 
-std::string WebAccess::reload_locked() {
-  const auto error = read();
-  if (!error) {
-    log(LogLevel::kInfo, "Web configuration reloaded");
-    return "";
-  }
-  if (successful_ != nullptr) successful_->Set(0);
+std::string WebAccess::stamp() {
+  const std::lock_guard lock(reload_mutex_);
+  std::string stamp;
+  for (const std::string& one : stamps_of(files_)) stamp += one + '\n';
+  return stamp;
+}
+
+std::string WebAccess::reload_locked(ReloadLog said) {
+  const auto error = read(said);
+  if (successful_ != nullptr) successful_->Set(error ? 0 : 1);
+  if (said == ReloadLog::kSaid) say(error);
+  return error ? error->message : "";
+}
+
+void WebAccess::say(const std::optional<ConfigError>& error) {
+  if (!error) return log(LogLevel::kInfo, "Web configuration reloaded");
   log(LogLevel::kError, "Web configuration not reloaded, the old one stays",
       {{"err", error->message}});
-  return error->message;
 }
 
 void WebAccess::watch() {
@@ -149,7 +143,7 @@ void WebAccess::watch() {
     std::unique_lock lock(reload_mutex_);
     while (!woken_.wait_for(lock, done, kLookInterval,
                             [&] { return done.stop_requested(); })) {
-      if (stamps_of(files_) != stamps_) reload_locked();
+      if (stamps_of(files_) != stamps_) reload_locked(ReloadLog::kSaid);
     }
   });
 }

@@ -27,6 +27,7 @@
 #include <variant>
 #include <vector>
 
+#include "exporter/asked_reload.h"
 #include "exporter/basic_auth.h"
 #include "exporter/http_server.h"
 #include "exporter/tls.h"
@@ -56,7 +57,10 @@ class WebAccess {
   std::optional<Response> refusal(const Request& request);
 
   // Empty, or what is wrong.
-  std::string reload();
+  std::string reload(ReloadLog said);
+
+  // Another one where a file has changed.
+  std::string stamp();
 
   // Looks for changes from now on.
   void watch();
@@ -67,9 +71,11 @@ class WebAccess {
 
   WebAccess(std::string file, prometheus::Registry* registry);
 
-  std::optional<ConfigError> read();
-  void use(WebConfig config, const std::optional<LoadedTls>& tls);
-  std::string reload_locked();
+  std::optional<ConfigError> read(ReloadLog said);
+  void use(WebConfig config, const std::optional<LoadedTls>& tls,
+           ReloadLog said);
+  std::string reload_locked(ReloadLog said);
+  static void say(const std::optional<ConfigError>& error);
 
   const std::string file_;
   prometheus::Gauge* successful_ = nullptr;

@@ -23,6 +23,11 @@ constexpr Seconds kDefaultTimeout{10};
 constexpr Seconds kMaxTimeout{3600};
 constexpr std::chrono::seconds kLandingPatience{2};
 
+// For a slot: until one who has it is old enough to be called slow, and gone.
+constexpr std::chrono::milliseconds kSlotPatience{150};
+constexpr std::chrono::milliseconds kGoodbye{50};
+constexpr std::chrono::milliseconds kNextLook{5};
+
 std::optional<unsigned char> parse_hex_byte(std::string_view digits) {
   unsigned char byte = 0;
   const auto* const end = digits.data() + digits.size();
@@ -155,7 +160,7 @@ Seconds parse_timeout(const std::string& text) {
 WebHandler::WebHandler(Scraper& scraper, WebHandlerOptions options)
     : scraper_(scraper),
       options_(std::move(options)),
-      in_flight_(std::make_shared<std::atomic<int>>(0)) {
+      slots_(options_.max_requests) {
   if (options_.registry == nullptr) return;
   requests_ =
       &prometheus::BuildCounter()
@@ -225,6 +230,10 @@ Response WebHandler::metrics(const Request& request) {
   const auto page = scraper_.scrape(
       {std::get<std::vector<std::string>>(std::move(collectors)),
        deadline(request)});
+  if (!page) {
+    return text_response(503,
+                         "too many scrapes of other collectors are waiting");
+  }
 
   // The slot goes with the body: who reads slowly is still in flight.
   struct Sent {
@@ -275,12 +284,16 @@ std::chrono::steady_clock::time_point WebHandler::deadline(
              budget);
 }
 
-// Null where all are taken; given back with the last copy.
+// Null where all are taken by those who wait, or take what they are sent.
 std::shared_ptr<void> WebHandler::take_slot() {
-  const auto give_back = [in_flight = in_flight_](void*) { --*in_flight; };
-  const bool free = ++*in_flight_ <= options_.max_requests;
-  std::shared_ptr<void> slot(in_flight_.get(), give_back);
-  return free || options_.max_requests == 0 ? slot : nullptr;
+  auto slot = slots_.take(std::chrono::milliseconds(0));
+  if (!options_.senders) return slot;
+  const auto end = Senders::Clock::now() + kSlotPatience;
+  while (!slot && Senders::Clock::now() < end) {
+    const bool dropped = options_.senders->drop_slowest();
+    slot = slots_.take(dropped ? kGoodbye : kNextLook);
+  }
+  return slot;
 }
 
 void WebHandler::count(const char* handler, int status) {

@@ -17,7 +17,6 @@
 #include <prometheus/family.h>
 #include <prometheus/registry.h>
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -27,14 +26,20 @@
 
 #include "exporter/http_server.h"
 #include "exporter/scraper.h"
+#include "exporter/senders.h"
+#include "exporter/slots.h"
 
 namespace vcpu {
 
 struct WebHandlerOptions {
   std::string telemetry_path = "/metrics";
 
-  // Pages being made or sent at one time; more than that gets 503. 0: no cap.
+  // Pages being made or sent at one time; more than that gets 503, unless a
+  // client that takes its page slowly can be dropped for it. 0: no cap.
   int max_requests = 40;
+
+  // Those whom the server sends to. Null: nobody is dropped.
+  std::shared_ptr<Senders> senders;
 
   // Taken off X-Prometheus-Scrape-Timeout-Seconds, so that the answer is there
   // before Prometheus gives up; but never more than half of it.
@@ -85,8 +90,7 @@ class WebHandler {
 
   Scraper& scraper_;
   const WebHandlerOptions options_;
-  // Shared with the bodies in flight, which may outlive the handler.
-  const std::shared_ptr<std::atomic<int>> in_flight_;
+  Slots slots_;  // The bodies in flight have them, and may outlive the handler.
   std::mutex reload_mutex_;
   prometheus::Family<prometheus::Counter>* requests_ = nullptr;
 };

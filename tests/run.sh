@@ -122,7 +122,9 @@ if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
     -DVCPU_SANITIZE=address,undefined
   gtest sanitized build/sanitized/vcpu_tests
-  script advisories tests/program/test.sh build/sanitized advisory
+  for hostile in advisory "hostile names" test_rude test_impostors; do
+    script "sanitized $hostile" tests/program/test.sh build/sanitized "$hostile"
+  done
   SOAK_SECONDS=120 script soak tests/soak/test.sh build/tests
   thread_sanitizer 30
   build build/bare -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -26,11 +26,9 @@ Result<ProcessMemory> parse_process_memory(std::string_view text) {
 }
 
 std::optional<std::uint64_t> hugetlb_bytes(std::string_view status) {
-  auto line = find_line(status, "HugetlbPages:");
-  if (!line) return std::nullopt;
-  const auto kilobytes = take_u64(*line);
-  if (!kilobytes || take_word(*line) != "kB") return std::nullopt;
-  return *kilobytes * 1024;
+  std::optional<std::uint64_t> bytes;
+  (void)read_kib_lines(status, {{"HugetlbPages:", &bytes}});
+  return bytes;
 }
 
 std::optional<std::uint32_t> real_uid(std::string_view status) {

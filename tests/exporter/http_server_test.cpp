@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <future>
@@ -316,7 +317,8 @@ TEST(HttpServer, DoesNotWaitForBodies) {
 // enough threads this takes until request_timeout.
 TEST(HttpServer, LetsSlowClientsWaitAndServesTheOthers) {
   constexpr int kSlowClients = 200;
-  constexpr milliseconds kBound{1000};
+  constexpr milliseconds kScrapeBound{200};
+  constexpr milliseconds kEndBound{1000};
   HttpServerOptions options;
   options.listen_addresses = {"127.0.0.1:0"};
   options.request_timeout = seconds(60);
@@ -327,14 +329,19 @@ TEST(HttpServer, LetsSlowClientsWaitAndServesTheOthers) {
     slow.emplace_back(port_of(*server));
     if (i % 2 == 0) slow.back().send("GET / HTTP/1.1\r\nX: ");
   }
-  const auto start = steady_clock::now();
-  expect_alive(*server);
-  EXPECT_LT(since(start), kBound);
+  std::array<milliseconds, 5> took{};
+  for (milliseconds& one : took) {
+    const auto start = steady_clock::now();
+    expect_alive(*server);
+    one = since(start);
+  }
+  std::sort(took.begin(), took.end());
+  EXPECT_LT(took[2], kScrapeBound);
 
   // Nor do they hold up the end.
   const auto stop = steady_clock::now();
   server.reset();
-  EXPECT_LT(since(stop), kBound);
+  EXPECT_LT(since(stop), kEndBound);
 }
 
 TEST(HttpServer, StopsAtOnceWhereNothingHappens) {

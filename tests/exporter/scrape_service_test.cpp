@@ -143,6 +143,45 @@ TEST_F(Service, DoesNotShareBetweenDifferentCollectors) {
   EXPECT_THAT(text(scrape({"slow"}, seconds(60))), Not(HasSubstr("quick")));
 }
 
+TEST_F(Service, BeginsNoRunThatNobodyWaitsForAnyMore) {
+  start();
+  scrape({"slow"}, std::chrono::milliseconds(1));
+  gate_->await_arrivals(1);
+  scrape({}, std::chrono::milliseconds(1));
+  auto patient = std::async(std::launch::async,
+                            [this] { return scrape({"quick"}, seconds(60)); });
+  scrape({"quick"}, std::chrono::milliseconds(20));
+  gate_->open();
+  EXPECT_THAT(text(patient.get()), HasSubstr("\nquick_sample 1\n"));
+  EXPECT_EQ(service_->runs(), 2U);
+}
+
+TEST_F(Service, LetsSoManyRunsWaitAndAlwaysOneOfEverything) {
+  start();
+  auto held = std::async(std::launch::async,
+                         [this] { return scrape({"slow"}, seconds(60)); });
+  gate_->await_arrivals(1);
+  std::vector<std::future<std::shared_ptr<const Page>>> waiting;
+  for (std::size_t i = 0; i < ScrapeService::kMaxQueued; ++i) {
+    waiting.push_back(std::async(std::launch::async, [this, i] {
+      std::shared_ptr<const Page> page;
+      while (!page) page = scrape({"other" + std::to_string(i)}, seconds(60));
+      return page;
+    }));
+  }
+  // Each of these begins a run of its own only where there is room.
+  const auto begin = steady_clock::now();
+  while (scrape({"quick"}, std::chrono::milliseconds(1)) != nullptr)
+    ASSERT_LT(steady_clock::now() - begin, seconds(20));
+  auto everything = std::async(std::launch::async, [this] {
+    return scrape({"quick", "slow"}, seconds(60));
+  });
+  gate_->open();
+  EXPECT_THAT(text(everything.get()), HasSubstr("slow_sample 1"));
+  for (auto& page : waiting) EXPECT_NE(page.get(), nullptr);
+  EXPECT_NE(scrape({"quick"}, seconds(60)), nullptr);
+}
+
 TEST_F(Service, ComesBackAfterACollectorThatHung) {
   start();
   scrape({"slow"}, std::chrono::milliseconds(20));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <prometheus/text_serializer.h>
 
+#include <future>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,7 +36,7 @@ class FakeScraper final : public Scraper {
  public:
   std::shared_ptr<const Page> scrape(const ScrapeRequest& request) override {
     last = request;
-    return std::make_shared<FakePage>();
+    return has_room ? std::make_shared<FakePage>() : nullptr;
   }
   std::vector<std::string> enabled_collectors() const override {
     return {"sched", "host", "threads"};
@@ -50,6 +51,7 @@ class FakeScraper final : public Scraper {
   }
 
   std::optional<ScrapeRequest> last;
+  bool has_room = true;
 };
 
 class WebHandlerTest : public testing::Test {
@@ -219,6 +221,26 @@ TEST_F(WebHandlerTest, CapsWhatIsInFlight) {
   // A page is in flight until it is sent.
   first.reset();
   EXPECT_EQ(get("/metrics").status, 200);
+}
+
+TEST_F(WebHandlerTest, WaitsALittleForASlotWhereClientsCanBeDropped) {
+  options_.max_requests = 1;
+  options_.senders = std::make_shared<Senders>();
+  std::optional<Response> first = get("/metrics");
+  EXPECT_EQ(get("/metrics").status, 503);  // There is nobody to drop.
+  auto second =
+      std::async(std::launch::async, [&] { return get("/metrics").status; });
+  first.reset();
+  EXPECT_EQ(second.get(), 200);
+}
+
+TEST_F(WebHandlerTest, RefusesWhatThereIsNoRoomToScrape) {
+  scraper_.has_room = false;
+  const Response response = get("/metrics", "collect[]=sched");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(*response.body,
+            "too many scrapes of other collectors are waiting\n");
+  EXPECT_EQ(get("/").status, 200);
 }
 
 TEST_F(WebHandlerTest, DoesNotCapWhereToldNotTo) {

@@ -4,11 +4,17 @@
 // Whatever it is, the answer is a setting or one line that says what is wrong.
 #include "exporter/config.h"
 
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <variant>
 #include <vector>
 
+#include "exporter/name_hash.h"
+#include "exporter/tls.h"
 #include "exporter/web_config.h"
 #include "exporter/yaml.h"
 #include "tests/fuzz/common/fuzz.h"
@@ -74,10 +80,44 @@ void look_web_config(std::string_view text) {
   }
 }
 
+// Certificates and keys, in one text.
+void look_pem(std::string_view text) {
+  const std::string pem(text);
+  TlsConfig config;
+  config.cert = {"cert", "", pem, 1};
+  config.key = {"key", "", pem, 2};
+  config.client_ca = {"client_ca", "", pem, 3};
+  config.client_auth = ClientAuth::kRequireAndVerify;
+  const auto loaded = load_tls(config, "web.yml");
+  if (const auto* error = std::get_if<ConfigError>(&loaded))
+    return expect_message(*error);
+  expect(std::get<LoadedTls>(loaded).context != nullptr, "there is a context");
+  for (const auto& warning : std::get<LoadedTls>(loaded).warnings)
+    expect(is_one_line(warning), "a warning is one line");
+}
+
+// The file that has the key for names.
+void look_name_key(std::string_view text) {
+  static const int file = ::memfd_create("key", MFD_CLOEXEC);
+  expect(::ftruncate(file, 0) == 0 && ::fchmod(file, S_IRUSR) == 0 &&
+             ::pwrite(file, text.data(), text.size(), 0) ==
+                 static_cast<ssize_t>(text.size()),
+         "the file is written");
+  const auto loaded = load_name_hash("/proc/self/fd/" + std::to_string(file));
+  if (const auto* error = std::get_if<ConfigError>(&loaded))
+    return expect_message(*error);
+  const std::string shown = std::get<ShownName>(loaded)("name");
+  expect(shown.size() == 16 &&
+             shown.find_first_not_of("0123456789abcdef") == std::string::npos,
+         "a name is shown as a hash");
+}
+
 constexpr std::array kLooks{
     Look{"yaml", look_yaml},
     Look{"config", look_config},
     Look{"web_config", look_web_config},
+    Look{"pem", look_pem},
+    Look{"name_key", look_name_key},
 };
 
 }  // namespace

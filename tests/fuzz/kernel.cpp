@@ -282,6 +282,7 @@ void look_task_status(std::string_view text) {
   if (memory)
     expect_written({memory->page_table_bytes, memory->swap_bytes}, text, kKib);
   expect_written({hugetlb_bytes(text)}, text, kKib);
+  expect_written({real_uid(text)}, text);
 }
 
 void look_temperature(std::string_view text) {

@@ -14,6 +14,7 @@
 
 #include "collectors/base/scan.h"
 #include "collectors/base/utf8.h"
+#include "exporter/basic_auth.h"
 #include "exporter/exposition/negotiation.h"
 #include "exporter/http_server.h"
 #include "exporter/web_handler.h"
@@ -120,6 +121,28 @@ void look_accept(std::string_view text) {
            "who gets gzip has named it");
 }
 
+BasicAuth& auth() {
+  static BasicAuth auth;
+  static const bool has_users = [] {
+    auth.set_users(
+        {{"u",  // Of "U*U".
+          "$2a$04$CCCCCCCCCCCCCCCCCCCCC.K7Qr0se1MxuggH4aP4YgB.U2Em1pGSK"}});
+    return true;
+  }();
+  expect(has_users, "there is a user");
+  return auth;
+}
+
+// The value of Authorization.
+void look_authorization(std::string_view text) {
+  const auto verdict = auth().check(text);
+  expect(verdict != BasicAuth::Verdict::kBusy, "nobody else asks");
+  if (verdict == BasicAuth::Verdict::kGood)
+    expect(text.size() == 14 && names(text.substr(0, 6), "basic ") &&
+               text.substr(6) == "dTpVKlU=",
+           "who is let in has said the password");
+}
+
 HttpServer& server() {
   // Threads that the fuzzer's end need not wait for.
   static auto* const server = new HttpServer(
@@ -174,6 +197,7 @@ void look_socket(std::string_view text) {
 constexpr std::array kLooks{
     Look{"request", look_request},
     Look{"accept", look_accept},
+    Look{"authorization", look_authorization},
     Look{"socket", look_socket},
 };
 

@@ -141,7 +141,8 @@ TEST(HugetlbBytes, AreThoseOfTheProcess) {
 
 TEST(HugetlbBytes, AreEmptyWhereTheKernelDoesNotSay) {
   for (const auto* text :
-       {"", "HugetlbPages:\n", "HugetlbPages:\t4\n", "HugetlbPages:\tx kB\n"})
+       {"", "HugetlbPages:\n", "HugetlbPages:\t4\n", "HugetlbPages:\tx kB\n",
+        "HugetlbPages:\t18446744073709551615 kB\n"})
     EXPECT_FALSE(hugetlb_bytes(text)) << text;
 }
 

@@ -2,7 +2,9 @@
 """The lab: libvirtd, guests, exporter, Prometheus, Alertmanager and a webhook, all private, all gone after close()."""
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -50,6 +52,7 @@ class Lab:
         self.webhook = None
         self.exporter = None
         self.exporters = 0
+        self.exit_codes = []  # Of those before.
         self.address = None
 
     def start(self):
@@ -76,6 +79,7 @@ class Lab:
         """One that knows nothing yet, with a log of its own, in place of the last; `under` is a command that becomes it."""
         if self.exporter:
             self.exporter.stop()
+            self.exit_codes.append(self.exporter.process.returncode)
         self.exporters += 1
         # As the systemd unit does it (Nice=-10): its guests are to wait for a CPU, not it.
         self.exporter = Daemon("exporter", ["nice", "-n", "-10", *under, *self.exporter_command,
@@ -83,6 +87,12 @@ class Lab:
                                self.work / f"exporter-{self.exporters}.log")
         self.exporter.start()
         self.address = self.exporter.listening_address()
+
+    def killed_by_the_filter_of_system_calls(self):
+        """Every exporter of this lab, and every child of one, that ended so."""
+        lines = [line for log in self.work.glob("exporter-*.log") for line in log.read_text(errors="replace").splitlines()]
+        children = [line for line in lines if re.search(rf"\bsignal {int(signal.SIGSYS)}\b", line)]
+        return children + [f"exporter {code}" for code in self.exit_codes if code == -signal.SIGSYS]
 
     def close(self):
         """In reverse order, each whatever the others did."""

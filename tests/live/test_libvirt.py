@@ -400,6 +400,10 @@ class Libvirt(unittest.TestCase):
         for child in children:
             wait_for(lambda child=child: process_state(child) is None, 10, f"child {child} to end")
 
+    def test_z_the_filter_of_system_calls_holds_and_has_killed_nobody(self):
+        self.assertEqual(1, LAB.scrape().value("vcpu_source_available", source="seccomp"))
+        self.assertEqual([], LAB.killed_by_the_filter_of_system_calls())
+
 
 def main():
     return test_live.run(Libvirt, sys.argv[2:])

@@ -398,6 +398,10 @@ class Live(unittest.TestCase):
         # As protocol.h has it: two cells, vCPU 0 in one and vCPU 1 in the other, both bound to node 0.
         self.assertIn(struct.pack("<9I", 2, 1, 0, 1, 0, 1, 1, 1, 0), frame)
 
+    def test_z_the_filter_of_system_calls_holds_and_has_killed_nobody(self):
+        self.assertEqual(1, LAB.scrape().value("vcpu_source_available", source="seccomp"))
+        self.assertEqual([], LAB.killed_by_the_filter_of_system_calls())
+
 
 def interrupt(*_):
     raise KeyboardInterrupt

@@ -111,6 +111,22 @@ class Advisories(unittest.TestCase):
                     self.assertNotIn(b" 101 ", answer)
                     self.assert_refused(answer, b"200", b"404", b"405", b"426")
 
+    def test_advisory_of_2026_http_2_is_not_spoken(self):
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        settings, headers = 4, 1
+
+        def frame(kind, payload, flags=0, stream=0, length=None):
+            return struct.pack(">I", len(payload) if length is None else length)[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+        asks_to_change = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+        for harm in (frame(settings, b"\0\1", length=16383), frame(settings, b"\xff" * 5),
+                     frame(settings, b"") + frame(headers, b"\x7f" + b"\xff" * 60, 5, 1),
+                     frame(settings, b"") + frame(headers, b"\x82\x82\x84\x84\x87", 5, 1) * 2):
+            with self.subTest(harm=harm[:20]):
+                self.assert_refused(self.answer_to(preface, harm), b"400", b"405", b"505")
+                answer = self.answer_to(request(b"GET", b"/-/healthy", asks_to_change) + preface, harm)
+                self.assert_refused(answer, b"200")
+                self.assertNotIn(b" 101 ", answer)
+
     def test_advisory_of_2025_no_header_is_made_of_what_is_asked_for(self):
         for target in (b"/%0d%0aX-Evil:%201", b"/metrics%0d%0aX-Evil:%201", b"/metrics?collect[]=%0d%0aX-Evil:%201",
                        b"/%0aX-Evil:1", b"/%0D%0A%0D%0A<script>"):

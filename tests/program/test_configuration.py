@@ -123,6 +123,14 @@ class Reload(unittest.TestCase):
         os.kill(self.exporter.pid, signal.SIGHUP)
         wait_for(lambda: self.successful() == 1, "the reload to succeed")
 
+    def test_who_asks_for_it_again_and_again_does_not_fill_the_log(self):
+        for contents, status in (("collectors: {nosuch: true}\n", 500), ("", 200)):
+            self.assertEqual(self.by_post(contents).status, status)
+            lines = self.exporter.log().count("\n")
+            for _ in range(200):
+                self.assertEqual(self.exporter.ask("/-/reload", "POST").status, status)
+            self.assertEqual(self.exporter.log().count("\n"), lines)
+
     def test_a_flag_wins_over_the_file_that_is_read_again(self):
         self.assertEqual(self.by_post("collectors: {host: false, density: false}\n").status, 200)
         collectors = self.exporter.page().collectors()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import unittest
 
 import program
 from program import Exporter, FakeVm, ProcView, connect, requests_read, state_of, status_of, wait_for
+from systemd_unit import STRACE, whole_trace
 
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
@@ -75,6 +77,30 @@ class Privileges(unittest.TestCase):
         with Exporter() as exporter:
             exporter.page()
             self.assert_harmless(exporter.pid, self.default_user())
+
+    def test_as_root_it_has_no_right_to_a_port_below_1024_any_more_when_it_listens(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root")
+        if int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
+            self.skipTest("everybody may listen on port 80 here")
+        done = program.run("--no-libvirt", "--log.level=error", "--web.listen-address=127.0.0.1:80")
+        self.assertEqual((done.returncode, done.stderr), (
+            1, "vcpu_exporter: cannot listen on 127.0.0.1:80: Permission denied; ports below 1024 need CAP_NET_BIND_SERVICE: "
+               "choose a higher one\n"))
+
+    def test_as_root_it_gives_everything_up_before_it_listens(self):
+        if not program.AS_ROOT:
+            self.skipTest("not root")
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        trace = program.scratch_directory() / "trace"
+        with Exporter("--no-libvirt", under=(*STRACE, str(trace))) as exporter:
+            self.assert_harmless(exporter.pid, self.default_user())
+            pid = exporter.pid
+        made = wait_for(lambda: whole_trace(pid, trace), "the trace to be written")
+        calls = re.findall(r"(?m)^\d+ +(setresuid|capset|listen)\(", made)
+        self.assertEqual(calls[calls.index("listen"):], ["listen"], calls)
+        self.assertLessEqual({"setresuid", "capset"}, set(calls))
 
     def test_as_root_it_becomes_the_user_it_is_told(self):
         if not program.AS_ROOT:
