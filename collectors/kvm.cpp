@@ -41,6 +41,16 @@ class Rest {
   std::uint64_t highest_ = 0;
 };
 
+// Of each of a VM's sums the highest: debugfs may have told it last, and what
+// libvirt told of it is older.
+void keep_highest(KvmStats& highest, KvmStats& sums) {
+  for (std::size_t i = 0; i < sums.all().size(); ++i) {
+    auto& sum = sums.all().at(i);
+    if (sum) sum = std::max(*sum, highest.all().at(i).value_or(0));
+    if (sum) highest.all().at(i) = sum;
+  }
+}
+
 struct KvmFamilies {
   Family& exits;
   Family& halt_wait;
@@ -134,7 +144,8 @@ class Kvm final : public Collector {
   }
 
  private:
-  struct Rests {
+  struct Told {
+    KvmStats highest;
     Rest exits;
     std::map<int, Rest> exits_of_vcpu;
     Rest yields;
@@ -146,8 +157,9 @@ class Kvm final : public Collector {
               KvmFamilies& families) {
     auto sums = debugfs_.of(vm);
     if (sums.empty() && figures != nullptr) sums = figures->kvm;
+    if (!sums.empty()) keep_highest(told_[vm.id()].highest, sums);
     if (!add_exits_of_vcpus(vm, figures, families.exits) && !sums.empty())
-      add_exits(vm.labels, sums, rests_[vm.id()].exits, families.exits);
+      add_exits(vm.labels, sums, told_[vm.id()].exits, families.exits);
     add_sums(vm, sums, families);
     if (figures == nullptr) return !sums.empty();
     for (const auto& [vcpu, stats] : figures->vcpus)
@@ -163,7 +175,7 @@ class Kvm final : public Collector {
     for (const auto& [vcpu, stats] : figures->vcpus) {
       if (!stats[KvmStat::kExits]) continue;
       add_exits(vm.labels.with("vcpu", std::to_string(vcpu)), stats,
-                rests_[vm.id()].exits_of_vcpu[vcpu], exits);
+                told_[vm.id()].exits_of_vcpu[vcpu], exits);
       told = true;
     }
     return told;
@@ -171,7 +183,7 @@ class Kvm final : public Collector {
 
   void add_sums(const Vm& vm, const KvmStats& sums, KvmFamilies& families) {
     if (sums.empty()) return;
-    Rests& rests = rests_[vm.id()];
+    Told& known = told_[vm.id()];
     const LabelSet& labels = vm.labels;
     const auto reported = sums[KvmStat::kPreemptionReported];
     const auto other = sums[KvmStat::kPreemptionOther];
@@ -182,21 +194,20 @@ class Kvm final : public Collector {
     if (!tried || !done) return;
     add(families.yields, labels.with("result", "success"), done);
     add(families.yields, labels.with("result", "fail"),
-        rests.yields.of(*tried, *done));
+        known.yields.of(*tried, *done));
   }
 
   void forget_ended(const Snapshot& snapshot) {
     std::set<VmId> present;
     for (const Vm& vm : snapshot.vms) present.insert(vm.id());
-    std::erase_if(rests_, [&](const auto& item) {
-      return !present.contains(item.first);
-    });
+    std::erase_if(
+        told_, [&](const auto& item) { return !present.contains(item.first); });
   }
 
   const bool per_vcpu_;
   std::shared_ptr<MonitorSource> monitor_;
   KvmDebugfs debugfs_;
-  std::map<VmId, Rests> rests_;
+  std::map<VmId, Told> told_;
 };
 
 }  // namespace
