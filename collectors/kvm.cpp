@@ -18,6 +18,10 @@ constexpr const char* kNotTold =
     "QEMU 7.1 on, debugfs where it is mounted and the exporter is started as "
     "root";
 
+constexpr const char* kNoHaltTimes =
+    "nobody tells how long a VM's vCPUs are halted: libvirt does from libvirt "
+    "8.9 and QEMU 7.1 on, debugfs does not";
+
 // Of an exit there is one reason: none of these is part of another.
 constexpr std::array<std::pair<KvmStat, const char*>, 7> kReasons{
     {{KvmStat::kHaltExits, "halt"},
@@ -102,6 +106,14 @@ void add_vcpu(const LabelSet& labels, const KvmStats& stats,
               stats[KvmStat::kHaltPollFailNs]);
 }
 
+bool tells_halts(const MonitorFigures* figures) {
+  return figures != nullptr &&
+         std::any_of(figures->vcpus.begin(), figures->vcpus.end(),
+                     [](const auto& vcpu) {
+                       return vcpu.second[KvmStat::kHaltWaitNs].has_value();
+                     });
+}
+
 void add_exits(const LabelSet& labels, const KvmStats& stats, Rest& rest,
                Family& exits) {
   std::uint64_t named = 0;
@@ -129,6 +141,7 @@ class Kvm final : public Collector {
     auto kvm = add_families(families);
     debugfs_.list();
     bool told_all = true;
+    bool told_all_halts = true;
     bool any = false;
     for (const Vm& vm : snapshot.vms) {
       const auto known = view.vms.find(vm.id());
@@ -137,8 +150,14 @@ class Kvm final : public Collector {
       const bool told = add_vm(vm, figures.get(), kvm);
       any = any || told || vm.accel == "kvm";
       told_all = told_all && (told || vm.accel != "kvm");
+      const bool none_due = vm.accel != "kvm" && !told;
+      told_all_halts =
+          told_all_halts && (none_due || tells_halts(figures.get()));
     }
-    if (any) families.source("kvm_statistics", told_all ? "" : kNotTold);
+    if (any) {
+      families.source("kvm_statistics", told_all ? "" : kNotTold);
+      families.source("kvm_halt_times", told_all_halts ? "" : kNoHaltTimes);
+    }
     forget_ended(snapshot);
     return {};
   }

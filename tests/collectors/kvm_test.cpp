@@ -93,6 +93,7 @@ TEST_F(KvmTest, SaysWhatLibvirtTells) {
           R"(vcpu_kvm_directed_yields_total{domain="web",result="success"} 2)",
           R"(vcpu_kvm_directed_yields_total{domain="web",result="fail"} 7)"));
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "");
+  EXPECT_EQ(reason_of(said, "kvm_halt_times"), "");
   EXPECT_THAT(monitor_->groups, ElementsAre(MonitorGroup::kKvm));
 }
 
@@ -158,6 +159,8 @@ TEST_F(KvmTest, SaysWhatDebugfsTellsOfAnyVm) {
       ElementsAre(R"(vcpu_kvm_exits_total{domain="web",reason="mmio"} 30)",
                   R"(vcpu_kvm_exits_total{domain="web",reason="other"} 20)"));
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "");
+  // Only the VM's sum of them is in debugfs.
+  EXPECT_THAT(reason_of(said, "kvm_halt_times"), HasSubstr("debugfs does not"));
 }
 
 TEST_F(KvmTest, SumsDoNotFallWhenTheyAreToldByAnother) {
@@ -213,6 +216,7 @@ TEST_F(KvmTest, SaysWhereNobodyTells) {
   vm_.accel = "tcg";
   const auto said = collect(opened());
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "-");
+  EXPECT_EQ(reason_of(said, "kvm_halt_times"), "-");
   EXPECT_THAT(samples_of(said), IsEmpty());
 }
 
