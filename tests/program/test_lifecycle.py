@@ -200,6 +200,7 @@ class Stopping(unittest.TestCase):
             self.assertEqual(code, 0, exporter.log())
             self.assertIn("ERROR SUMMARY: 0 errors", exporter.log())
             print(f"# under valgrind it ended in {seconds:.1f} s, the search for leaks included")
+            self.assertLess(seconds, 2)
 
     def test_valgrind_finds_no_error_and_no_leak_when_it_stops_while_a_call_hangs(self):
         """By the unit tests: their children are shells, which run beside valgrind and not under it. They hold the stop to
