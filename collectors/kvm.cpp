@@ -18,6 +18,10 @@ constexpr const char* kNotTold =
     "QEMU 7.1 on, debugfs where it is mounted and the exporter is started as "
     "root";
 
+constexpr const char* kNoHaltTimes =
+    "nobody tells how long a VM's vCPUs are halted: libvirt does from libvirt "
+    "8.9 and QEMU 7.1 on, debugfs does not";
+
 // Of an exit there is one reason: none of these is part of another.
 constexpr std::array<std::pair<KvmStat, const char*>, 7> kReasons{
     {{KvmStat::kHaltExits, "halt"},
@@ -40,6 +44,16 @@ class Rest {
  private:
   std::uint64_t highest_ = 0;
 };
+
+// Of each of a VM's sums the highest: debugfs may have told it last, and what
+// libvirt told of it is older.
+void keep_highest(KvmStats& highest, KvmStats& sums) {
+  for (std::size_t i = 0; i < sums.all().size(); ++i) {
+    auto& sum = sums.all().at(i);
+    if (sum) sum = std::max(*sum, highest.all().at(i).value_or(0));
+    if (sum) highest.all().at(i) = sum;
+  }
+}
 
 struct KvmFamilies {
   Family& exits;
@@ -92,6 +106,14 @@ void add_vcpu(const LabelSet& labels, const KvmStats& stats,
               stats[KvmStat::kHaltPollFailNs]);
 }
 
+bool tells_halts(const MonitorFigures* figures) {
+  return figures != nullptr &&
+         std::any_of(figures->vcpus.begin(), figures->vcpus.end(),
+                     [](const auto& vcpu) {
+                       return vcpu.second[KvmStat::kHaltWaitNs].has_value();
+                     });
+}
+
 void add_exits(const LabelSet& labels, const KvmStats& stats, Rest& rest,
                Family& exits) {
   std::uint64_t named = 0;
@@ -119,6 +141,7 @@ class Kvm final : public Collector {
     auto kvm = add_families(families);
     debugfs_.list();
     bool told_all = true;
+    bool told_all_halts = true;
     bool any = false;
     for (const Vm& vm : snapshot.vms) {
       const auto known = view.vms.find(vm.id());
@@ -127,14 +150,21 @@ class Kvm final : public Collector {
       const bool told = add_vm(vm, figures.get(), kvm);
       any = any || told || vm.accel == "kvm";
       told_all = told_all && (told || vm.accel != "kvm");
+      const bool none_due = vm.accel != "kvm" && !told;
+      told_all_halts =
+          told_all_halts && (none_due || tells_halts(figures.get()));
     }
-    if (any) families.source("kvm_statistics", told_all ? "" : kNotTold);
+    if (any) {
+      families.source("kvm_statistics", told_all ? "" : kNotTold);
+      families.source("kvm_halt_times", told_all_halts ? "" : kNoHaltTimes);
+    }
     forget_ended(snapshot);
     return {};
   }
 
  private:
-  struct Rests {
+  struct Told {
+    KvmStats highest;
     Rest exits;
     std::map<int, Rest> exits_of_vcpu;
     Rest yields;
@@ -146,8 +176,9 @@ class Kvm final : public Collector {
               KvmFamilies& families) {
     auto sums = debugfs_.of(vm);
     if (sums.empty() && figures != nullptr) sums = figures->kvm;
+    if (!sums.empty()) keep_highest(told_[vm.id()].highest, sums);
     if (!add_exits_of_vcpus(vm, figures, families.exits) && !sums.empty())
-      add_exits(vm.labels, sums, rests_[vm.id()].exits, families.exits);
+      add_exits(vm.labels, sums, told_[vm.id()].exits, families.exits);
     add_sums(vm, sums, families);
     if (figures == nullptr) return !sums.empty();
     for (const auto& [vcpu, stats] : figures->vcpus)
@@ -163,7 +194,7 @@ class Kvm final : public Collector {
     for (const auto& [vcpu, stats] : figures->vcpus) {
       if (!stats[KvmStat::kExits]) continue;
       add_exits(vm.labels.with("vcpu", std::to_string(vcpu)), stats,
-                rests_[vm.id()].exits_of_vcpu[vcpu], exits);
+                told_[vm.id()].exits_of_vcpu[vcpu], exits);
       told = true;
     }
     return told;
@@ -171,7 +202,7 @@ class Kvm final : public Collector {
 
   void add_sums(const Vm& vm, const KvmStats& sums, KvmFamilies& families) {
     if (sums.empty()) return;
-    Rests& rests = rests_[vm.id()];
+    Told& known = told_[vm.id()];
     const LabelSet& labels = vm.labels;
     const auto reported = sums[KvmStat::kPreemptionReported];
     const auto other = sums[KvmStat::kPreemptionOther];
@@ -182,21 +213,20 @@ class Kvm final : public Collector {
     if (!tried || !done) return;
     add(families.yields, labels.with("result", "success"), done);
     add(families.yields, labels.with("result", "fail"),
-        rests.yields.of(*tried, *done));
+        known.yields.of(*tried, *done));
   }
 
   void forget_ended(const Snapshot& snapshot) {
     std::set<VmId> present;
     for (const Vm& vm : snapshot.vms) present.insert(vm.id());
-    std::erase_if(rests_, [&](const auto& item) {
-      return !present.contains(item.first);
-    });
+    std::erase_if(
+        told_, [&](const auto& item) { return !present.contains(item.first); });
   }
 
   const bool per_vcpu_;
   std::shared_ptr<MonitorSource> monitor_;
   KvmDebugfs debugfs_;
-  std::map<VmId, Rests> rests_;
+  std::map<VmId, Told> told_;
 };
 
 }  // namespace

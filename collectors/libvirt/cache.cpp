@@ -101,7 +101,7 @@ milliseconds LibvirtCache::live_one_child() {
     return backoff_.next();
   }
   if (auto why = listen(); !why.empty()) set_down(std::move(why));
-  return backoff_.next();
+  return silent_ ? milliseconds(0) : backoff_.next();
 }
 
 // Takes in frames until the child has to go. Returns why; empty: as we stop, or
@@ -110,14 +110,17 @@ std::string LibvirtCache::listen() {
   LibvirtFrameDecoder decoder;
   std::array<char, kChunkBytes> chunk{};
   auto deadline = Clock::now() + options_.deadline;
+  silent_ = false;
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
     const auto event = supervisor_.wait(child_.out_fd(), left);
     if (event == Supervisor::Event::kStop) return {};
     if (event == Supervisor::Event::kDeadline) {
+      silent_ = true;
       return "no answer for " + in_words(options_.deadline) +
              ", child restarted";
     }
+    if (event != Supervisor::Event::kReadable) continue;
     const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
     if (n <= 0) {
       return "the libvirt child ended (" + child_.how_it_ended() +

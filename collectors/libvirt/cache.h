@@ -4,10 +4,11 @@
 // never talks to libvirt.
 //
 // A thread of ours (the supervisor) keeps a child process (child.h) that asks
-// libvirt, and reads its frames. A child that says nothing for `deadline`,
-// sends what is no frame, or ends, is killed and started again after a
-// back-off. While nothing suggests that there is a libvirt (socket.h) there is
-// no child. Nothing here ever waits for libvirt, stop() included.
+// libvirt, and reads its frames. A child that says nothing for `deadline` is
+// killed and started again at once, so that one waits at libvirt's door when it
+// comes back; one that sends what is no frame, or ends, after a back-off. While
+// nothing suggests that there is a libvirt (socket.h) there is no child.
+// Nothing here ever waits for libvirt, stop() included.
 //
 // Source: libvirt, by the calls that client.h lists.
 #pragma once
@@ -97,6 +98,7 @@ class LibvirtCache {
   ChildProcess child_;
   Backoff backoff_;
   bool was_up_ = false;
+  bool silent_ = false;    // So the last child was killed.
   Supervisor supervisor_;  // Last: its thread ends before the rest does.
 };
 

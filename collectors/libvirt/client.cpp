@@ -93,14 +93,19 @@ class Turn {
   bool take(bool at_once, std::uint64_t round, std::uint64_t rounds,
             int& left) {
     const bool due = asked_ == 0 || round >= asked_ + rounds;
-    if (!at_once && (!due || left <= 0)) return false;
+    if (!at_once && !again_ && (!due || left <= 0)) return false;
     --left;
     asked_ = round;
     return true;
   }
 
+  // What came of it. Who does not tell is asked once more in the next round,
+  // and after that when it is due: it may never tell.
+  void done(bool told) { again_ = !told && !again_; }
+
  private:
   std::uint64_t asked_ = 0;  // Round; 0: never.
+  bool again_ = false;
 };
 
 }  // namespace
@@ -114,7 +119,7 @@ class LibvirtClient::Session {
     if (!connection_.is_open() && !connect()) return down();
     auto domains = list();
     if (!domains) {
-      connection_.close();
+      disconnect();
       return down();
     }
     backoff_.reset();
@@ -144,9 +149,18 @@ class LibvirtClient::Session {
       connection_.watch_domains([news = news_] { news->tell(); });
       return true;
     }
-    next_try_ = Clock::now() + backoff_.next();
+    try_later();
     return false;
   }
+
+  // What is known may not be so of a daemon that was started anew.
+  void disconnect() {
+    connection_.close();
+    known_.clear();
+    try_later();
+  }
+
+  void try_later() { next_try_ = Clock::now() + backoff_.next(); }
 
   std::optional<std::vector<LibvirtDomain>> list() {
     virDomainStatsRecordPtr* records = nullptr;
@@ -185,7 +199,7 @@ class LibvirtClient::Session {
     const bool changed = known.domain.state != before.state ||
                          known.domain.state_reason != before.state_reason;
     if (known.figures.take(changed, round_, kFigureRounds, figures_left_))
-      set_figures(record->dom, known.domain);
+      known.figures.done(set_figures(record->dom, known.domain));
     if (known.xml.take(false, round_, kXmlRounds, xmls_left_))
       set_from_xml(record->dom, known.domain);
     return known.domain;
@@ -199,14 +213,17 @@ class LibvirtClient::Session {
     figures_left_ = count / static_cast<int>(kFigureRounds) + 1;
   }
 
-  // A call each, which keeps libvirtd busier than all states at once.
-  void set_figures(virDomainPtr domain, LibvirtDomain& described) {
+  // A call each, which keeps libvirtd busier than all states at once. False:
+  // not all of it was told.
+  bool set_figures(virDomainPtr domain, LibvirtDomain& described) {
     described.vcpus_current = vcpus(domain, VIR_DOMAIN_VCPU_LIVE);
     described.vcpus_maximum =
         vcpus(domain, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM);
     described.pinned_cpus =
         pinned_cpus(domain, described.vcpus_maximum.value_or(0));
     set_memory(domain, described);
+    return described.vcpus_current && described.vcpus_maximum &&
+           described.memory_max_bytes && !described.pinned_cpus.empty();
   }
 
   // What libvirt keeps itself and QEMU tells it of: the balloon group of the

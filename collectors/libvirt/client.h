@@ -8,10 +8,10 @@
 // virDomainGetInfo once: where it is new or its state has changed, else every
 // 6 questions, by turns. Likewise virDomainGetXMLDesc, every 60 questions, of
 // at most 128 domains per question. Once per connection
-// virConnectDomainEventRegisterAny (lifecycle). None of them asks a QEMU. Still
-// each may block for ever (a stopped daemon): whoever calls must be someone
-// that can be killed. One thread; one client per process, as libvirt's event
-// loop is the process's.
+// virConnectDomainEventRegisterAny (lifecycle), and the inverse at its end.
+// None of them asks a QEMU. Still each may block for ever (a stopped daemon):
+// whoever calls must be someone that can be killed. One thread; one client per
+// process, as libvirt's event loop is the process's.
 #pragma once
 
 #include <chrono>
@@ -29,9 +29,10 @@ class LibvirtClient {
   LibvirtClient& operator=(const LibvirtClient&) = delete;
   ~LibvirtClient();
 
-  // Connects first where there is no connection, though no more often than a
-  // back-off of 1 to 15 s allows; in between it repeats the last reason. What
-  // one domain does not tell is empty in that domain, and only there.
+  // Connects first where there is no connection, though after a failure of
+  // whatever kind no sooner than a back-off of 1 to 15 s allows; in between it
+  // repeats the last reason. What one domain does not tell is empty in that
+  // domain, and only there; it is asked for it again in the next question.
   LibvirtFrame ask();
 
   // Until `latest`, or libvirt has told since the last call that a domain has

@@ -71,14 +71,18 @@ bool LibvirtConnection::open() {
 
 void LibvirtConnection::watch_domains(Changed changed) {
   auto held = std::make_unique<Changed>(std::move(changed));
-  const int id = api_->register_event(
+  watch_ = api_->register_event(
       connection_, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
       VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), held.get(), free_changed);
-  if (id >= 0) (void)held.release();  // It is libvirt's now.
+  if (watch_ >= 0) (void)held.release();  // It is libvirt's now.
 }
 
 void LibvirtConnection::close() {
-  if (connection_ != nullptr) api_->close(connection_);
+  if (connection_ == nullptr) return;
+  // What watches holds the connection, which would outlive its end.
+  if (watch_ >= 0) api_->deregister_event(connection_, watch_);
+  api_->close(connection_);
+  watch_ = -1;
   connection_ = nullptr;
 }
 

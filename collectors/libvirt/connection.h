@@ -52,6 +52,7 @@ class LibvirtConnection {
   std::string library_;
   std::optional<LibvirtLibrary> api_;
   virConnectPtr connection_ = nullptr;
+  int watch_ = -1;  // The number of what watches; -1: nothing does.
   std::string reason_;
 };
 

@@ -33,6 +33,7 @@ Result<LibvirtLibrary> load_libvirt(const std::string& file) {
   library->find("virDomainListGetStats", api.domain_stats);
   library->find("virGetLastErrorCode", api.last_error_code);
   library->find("virConnectDomainEventRegisterAny", api.register_event);
+  library->find("virConnectDomainEventDeregisterAny", api.deregister_event);
   if (const auto complete = library->complete(); !complete)
     return complete.error();
   return api;

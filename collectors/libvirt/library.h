@@ -40,6 +40,7 @@ struct LibvirtLibrary {
   decltype(&virDomainListGetStats) domain_stats = nullptr;
   decltype(&virGetLastErrorCode) last_error_code = nullptr;
   decltype(&virConnectDomainEventRegisterAny) register_event = nullptr;
+  decltype(&virConnectDomainEventDeregisterAny) deregister_event = nullptr;
 };
 
 // The error's context alone is a sentence for a person.

@@ -60,9 +60,18 @@ MonitorView LibvirtMonitor::look(MonitorGroup group,
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
   looked_[group] = now;
-  book_.set(vms, now);
+  if (begins_scrape(group)) book_.set(vms, now);
   supervisor_.nudge();
   return locked_view(now);
+}
+
+// Who looks for a group again makes another scrape.
+bool LibvirtMonitor::begins_scrape(MonitorGroup group) {
+  const bool again = !looked_in_scrape_.insert(group).second;
+  if (!again) return looked_in_scrape_.size() == 1;
+  looked_in_scrape_ = {group};
+  first_scrape_ = false;
+  return true;
 }
 
 MonitorView LibvirtMonitor::view() {
@@ -120,6 +129,8 @@ std::uint8_t LibvirtMonitor::groups() {
   unsigned groups = 0;
   for (const auto& [group, when] : looked_)
     if (now - when <= options_.idle) groups |= static_cast<unsigned>(group);
+  // Else who comes later in a scrape would wait for the next question.
+  if (groups != 0 && first_scrape_) return kAllMonitorGroups;
   return static_cast<std::uint8_t>(groups);
 }
 
@@ -146,11 +157,11 @@ milliseconds LibvirtMonitor::live_one_child() {
 // Waits until the child is connected to libvirt. Returns why it is not.
 std::string LibvirtMonitor::greet() {
   const Reply hello = receive();
-  if (hello.kind == Reply::kStopping) return {};
   if (hello.kind == Reply::kAnswer &&
       hello.frame.outcome == MonitorOutcome::kConnected)
     return {};
-  suspect_.reset();  // It was libvirtd that did not answer.
+  suspect_.reset();  // It was libvirtd that did not answer, or we stop.
+  if (hello.kind == Reply::kStopping) return {};
   if (hello.kind == Reply::kAnswer) return hello.frame.reason;
   if (hello.kind == Reply::kEnded) return hello.why;
   return "no connection to libvirt for " + in_words(options_.deadline);
@@ -196,7 +207,11 @@ std::string LibvirtMonitor::ask(const MonitoredVm& vm) {
   if (!child_.tell(encode(MonitorRequest{vm.uuid, groups()}))) return ended();
   const Reply reply = receive();
   if (reply.kind == Reply::kStopping) return {};
-  if (reply.kind == Reply::kEnded) return reply.why;
+  if (reply.kind == Reply::kEnded) {
+    // It may end each child that asks of it; the others are to have their turn.
+    note([&] { return book_.refused(vm.id, reply.why, Clock::now()); });
+    return reply.why;
+  }
   if (reply.kind == Reply::kLate) {
     suspect_ = vm;
     return {};
@@ -221,7 +236,9 @@ std::string LibvirtMonitor::take_in(const MonitoredVm& vm,
     case MonitorOutcome::kRefused:
       note([&] { return book_.refused(vm.id, frame.reason, now); });
       return {};
-    case MonitorOutcome::kNoLibvirt:
+    case MonitorOutcome::kNoLibvirt:  // Of which it may be the cause, likewise.
+      note([&] { return book_.gone(vm.id, now); });
+      break;
     case MonitorOutcome::kConnected:
       break;
   }

@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,8 @@ class MonitorSource {
   virtual ~MonitorSource() = default;
 
   // What is known now of these VMs, which are all that run; has them asked for
-  // that group from now on. Any thread; never blocks.
+  // that group from now on. A scrape looks once for each group that it wants.
+  // Any thread; never blocks.
   virtual MonitorView look(MonitorGroup group,
                            const std::vector<MonitoredVm>& vms) = 0;
 
@@ -104,6 +106,7 @@ class LibvirtMonitor final : public MonitorSource {
   std::string take_in(const MonitoredVm& vm, const MonitorFrame& frame,
                       Clock::time_point asked);
   MonitorView locked_view(Clock::time_point now);
+  bool begins_scrape(MonitorGroup group);
   Reply receive();
   std::string ended() const;
   void blame_suspect();
@@ -118,7 +121,9 @@ class LibvirtMonitor final : public MonitorSource {
   std::mutex mutex_;  // Guards what follows, for the time of a copy.
   MonitorBook book_;
   std::map<MonitorGroup, Clock::time_point> looked_;
-  std::string down_;  // Why nobody can be asked; empty: it works.
+  std::set<MonitorGroup> looked_in_scrape_;
+  bool first_scrape_ = true;  // It may not have looked for all it wants yet.
+  std::string down_;          // Why nobody can be asked; empty: it works.
   std::condition_variable changed_;
 
   // The supervisor's own.

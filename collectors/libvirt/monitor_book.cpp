@@ -14,6 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kRestFactor = 3;
+// A disk may never have counts (vhost-user), which looks like a busy VM.
+constexpr int kMostEmptyAnswers = 6;
 
 constexpr const char* kFirstTime =
     "a VM's QEMU is asked for the first time; its figures come with a later "
@@ -27,6 +29,8 @@ constexpr const char* kStopped =
 constexpr const char* kLeftAlone =
     "a VM's QEMU does not answer; the log names it, and it is asked again "
     "after a pause of up to 10 minutes";
+constexpr const char* kNobodyElse =
+    "; so many do not answer that no other is asked until one does";
 constexpr const char* kRefused =
     "libvirt does not tell what a VM's QEMU says; the log has VM and reason";
 
@@ -61,11 +65,20 @@ bool MonitorBook::comes_before(const Entry& one, const Entry& other) {
   return std::tie(one.suspect, one.due) < std::tie(other.suspect, other.due);
 }
 
+bool MonitorBook::others_may_be_asked() const {
+  const auto unheard =
+      std::count_if(entries_.begin(), entries_.end(),
+                    [](const auto& item) { return item.second.suspect; });
+  return unheard < options_.most_unheard;
+}
+
 std::optional<MonitoredVm> MonitorBook::next(Time now) const {
   if (now < rest_until_) return std::nullopt;
+  const bool others = others_may_be_asked();
   const Entry* best = nullptr;
   for (const auto& [id, entry] : entries_) {
     if (entry.vm.uuid.empty() || due(entry) > now) continue;
+    if (!others && !entry.suspect) continue;
     if (best == nullptr || comes_before(entry, *best)) best = &entry;
   }
   if (best == nullptr) return std::nullopt;
@@ -73,9 +86,11 @@ std::optional<MonitoredVm> MonitorBook::next(Time now) const {
 }
 
 milliseconds MonitorBook::until_next(Time now, milliseconds most) const {
+  const bool others = others_may_be_asked();
   Time first = now + most;
   for (const auto& [id, entry] : entries_)
-    if (!entry.vm.uuid.empty()) first = std::min(first, due(entry));
+    if (!entry.vm.uuid.empty() && (others || entry.suspect))
+      first = std::min(first, due(entry));
   const auto when = std::max(first, std::min(rest_until_, now + most));
   return std::max(std::chrono::ceil<milliseconds>(when - now), milliseconds(0));
 }
@@ -90,22 +105,39 @@ void MonitorBook::put_off(Entry& entry, Time due) {
   entry.fresh = false;
 }
 
+// Whether these figures are its QEMU's own. Of a busy VM without disks libvirt
+// tells nothing, as of one that has nothing to tell; but KVM has its figures of
+// a vCPU for as long as the VM runs.
+bool MonitorBook::told_by_qemu(Entry& entry, const MonitorFigures& figures) {
+  const auto& before = entry.figures;
+  if (figures.asked_qemu)
+    return !figures.empty() || before == nullptr || before->vcpus.empty();
+  if (before != nullptr) return false;
+  return ++entry.empty_answers > kMostEmptyAnswers;
+}
+
 std::string MonitorBook::told(const VmId& vm, const MonitorFigures& figures,
                               Time asked, Time now) {
   rest_until_ = now + kRestFactor * (now - asked);
   Entry* const entry = find(vm);
   if (entry == nullptr) return {};
   const auto before = entry->condition;
+  const bool by_qemu = told_by_qemu(*entry, figures);
+  if (!by_qemu && entry->suspect) {
+    entry->condition = Condition::kLeftAlone;
+    put_off(*entry, now + entry->pause.next());
+    return {};
+  }
   entry->due = now + options_.period;
-  entry->pause.reset();
-  entry->suspect = false;
   entry->fresh = true;
   // Whoever holds the job may be the one that hangs, so it says nothing of when
   // its QEMU last answered.
-  if (!figures.asked_qemu) {
+  if (!by_qemu) {
     entry->condition = Condition::kBusy;
     return {};
   }
+  entry->pause.reset();
+  entry->suspect = false;
   entry->condition = Condition::kGood;
   entry->figures =
       std::make_shared<const MonitorFigures>(entry->totals.add(figures));
@@ -136,7 +168,8 @@ std::string MonitorBook::missed(const VmId& vm, milliseconds deadline,
   put_off(*entry, now + pause);
   return "the QEMU of " + entry->vm.domain + " does not answer within " +
          in_words(deadline) + ", it is left alone for " +
-         in_words(std::chrono::ceil<std::chrono::seconds>(pause));
+         in_words(std::chrono::ceil<std::chrono::seconds>(pause)) +
+         (others_may_be_asked() ? "" : kNobodyElse);
 }
 
 std::string MonitorBook::refused(const VmId& vm, const std::string& why,

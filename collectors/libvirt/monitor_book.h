@@ -4,10 +4,14 @@
 // what each said last.
 //
 // A QEMU that does not answer in time is left alone for a pause that doubles
-// each time, up to `longest_pause`; those of whom that is known come after all
-// others. What was said longer ago than `oldest` is not shown. After an answer
-// nobody is asked for three times as long as it took, so that libvirtd has
-// little to do with us however many VMs there are.
+// each time, up to `longest_pause`, until it has told figures itself: that it
+// is busy is what libvirt says of it while our own question still hangs. Those
+// of whom that is known come after all others; while as many as `most_unheard`
+// are so, nobody else is asked: each may cost libvirtd one of its 20 workers
+// for as long as it hangs, and others need libvirtd as well. What was said
+// longer ago than `oldest` is not shown. After an answer nobody is asked for
+// three times as long as it took, so that libvirtd has little to do with us
+// however many VMs there are.
 //
 // Pure logic: every call is told the time. Not thread-safe.
 #pragma once
@@ -53,6 +57,7 @@ struct MonitorBookOptions {
   Duration look_again{1000};  // At a QEMU that is stopped.
   Duration shortest_pause{30'000};
   Duration longest_pause{600'000};
+  int most_unheard = 10;
 };
 
 class MonitorBook {
@@ -62,7 +67,8 @@ class MonitorBook {
 
   MonitorBook(MonitorBookOptions options, std::uint32_t seed);
 
-  // All VMs that run; what is known of others is forgotten.
+  // All VMs that run; what is known of others is forgotten. Once per scrape: it
+  // counts as a look at what they have answered.
   void set(const std::vector<MonitoredVm>& vms, Time now);
 
   // Who is to be asked now, and when that may be somebody: at most in `most`.
@@ -99,8 +105,9 @@ class MonitorBook {
     Condition condition = Condition::kNew;
     Time due = {};
     Backoff pause;
-    bool suspect = false;  // Has missed a deadline since it last answered.
-    bool fresh = false;    // It has answered, and nobody has looked since.
+    bool suspect = false;   // Has missed a deadline since it last answered.
+    bool fresh = false;     // It has answered, and nobody has looked since.
+    int empty_answers = 0;  // Before it told any figures.
     MonitorTotals totals = {};
     std::shared_ptr<const MonitorFigures> figures = {};
     Time heard = {};
@@ -108,6 +115,8 @@ class MonitorBook {
 
   Entry* find(const VmId& vm);
   static void put_off(Entry& entry, Time due);  // For want of an answer.
+  static bool told_by_qemu(Entry& entry, const MonitorFigures& figures);
+  bool others_may_be_asked() const;
   bool shown(const Entry& entry, Time now) const;
   std::string reason_of(const Entry& entry, Time now) const;
   Time due(const Entry& entry) const;

@@ -54,6 +54,10 @@ struct MonitorFigures {
   KvmStats kvm;  // Summed over vCPUs, in totals with those that are gone.
   std::vector<Iothread> iothreads;
   bool asked_qemu = false;  // False: libvirt told only what it knows itself.
+
+  bool empty() const {
+    return devices.empty() && vcpus.empty() && iothreads.empty();
+  }
 };
 
 // What a hostile libvirtd sends is numbers that are wrong, and nothing worse.

@@ -36,18 +36,15 @@ class SignalsBlocked {
 
 }  // namespace
 
-Supervisor::Supervisor()
-    : nudge_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
 Supervisor::~Supervisor() {
   stop();
   if (nudge_fd_ >= 0) ::close(nudge_fd_);
 }
 
 Result<void> Supervisor::start(std::function<void()> work) {
-  stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
-  if (stop_fd_ < 0 || nudge_fd_ < 0)
-    return Error{{errno, std::generic_category()}, "eventfd"};
+  nudge_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (nudge_fd_ >= 0) stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
+  if (stop_fd_ < 0) return Error{{errno, std::generic_category()}, "eventfd"};
   try {
     const SignalsBlocked blocked;
     thread_ = std::thread(std::move(work));
@@ -66,7 +63,9 @@ bool Supervisor::stop() {
   return true;
 }
 
-void Supervisor::nudge() const { ::eventfd_write(nudge_fd_, 1); }
+void Supervisor::nudge() const {
+  if (nudge_fd_ >= 0) ::eventfd_write(nudge_fd_, 1);
+}
 
 Supervisor::Event Supervisor::wait(int fd, milliseconds most) const {
   const auto until = Clock::now() + most;

@@ -20,7 +20,7 @@ class Supervisor {
  public:
   enum class Event : std::uint8_t { kReadable, kDeadline, kNudged, kStop };
 
-  Supervisor();
+  Supervisor() = default;
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
@@ -36,12 +36,13 @@ class Supervisor {
   // negative `fd` is never readable. kNudged: there is something new to do.
   Event wait(int fd, std::chrono::milliseconds most) const;
 
-  // Makes one wait() say kNudged, that which goes on or the next. Any thread.
+  // Makes one wait() say kNudged, that which goes on or the next. Any thread;
+  // nothing before start().
   void nudge() const;
 
  private:
-  int stop_fd_ = -1;    // Readable, for good, once stop() was called.
-  const int nudge_fd_;  // Readable until wait() has said so.
+  int stop_fd_ = -1;   // Readable, for good, once stop() was called.
+  int nudge_fd_ = -1;  // Readable until wait() has said so.
   std::thread thread_;
 };
 

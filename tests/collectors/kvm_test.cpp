@@ -93,6 +93,7 @@ TEST_F(KvmTest, SaysWhatLibvirtTells) {
           R"(vcpu_kvm_directed_yields_total{domain="web",result="success"} 2)",
           R"(vcpu_kvm_directed_yields_total{domain="web",result="fail"} 7)"));
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "");
+  EXPECT_EQ(reason_of(said, "kvm_halt_times"), "");
   EXPECT_THAT(monitor_->groups, ElementsAre(MonitorGroup::kKvm));
 }
 
@@ -158,6 +159,36 @@ TEST_F(KvmTest, SaysWhatDebugfsTellsOfAnyVm) {
       ElementsAre(R"(vcpu_kvm_exits_total{domain="web",reason="mmio"} 30)",
                   R"(vcpu_kvm_exits_total{domain="web",reason="other"} 20)"));
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "");
+  // Only the VM's sum of them is in debugfs.
+  EXPECT_THAT(reason_of(said, "kvm_halt_times"), HasSubstr("debugfs does not"));
+}
+
+TEST_F(KvmTest, SumsDoNotFallWhenTheyAreToldByAnother) {
+  debugfs("7-12", "exits", 100);
+  debugfs("7-12", "preemption_reported", 10);
+  debugfs("7-12", "preemption_other", 0);
+  debugfs("7-12", "directed_yield_attempted", 8);
+  debugfs("7-12", "directed_yield_successful", 8);
+  auto& collector = opened();
+  collect(collector);
+  std::filesystem::remove_all(tree_.roots().sys + "/kernel/debug/kvm/7-12");
+  // libvirt heard that some seconds ago.
+  monitor_->told[7].kvm = kvm_stats({{KvmStat::kExits, 90},
+                                     {KvmStat::kPreemptionReported, 9},
+                                     {KvmStat::kPreemptionOther, 0},
+                                     {KvmStat::kDirectedYieldAttempted, 7},
+                                     {KvmStat::kDirectedYieldSuccessful, 7}});
+  EXPECT_THAT(
+      samples_of(collect(collector)),
+      ElementsAre(
+          R"(vcpu_kvm_exits_total{domain="web",reason="other"} 100)",
+          R"(vcpu_kvm_preemptions_total{domain="web"} 10)",
+          R"(vcpu_kvm_directed_yields_total{domain="web",result="success"} 8)",
+          R"(vcpu_kvm_directed_yields_total{domain="web",result="fail"} 0)"));
+  monitor_->told[7].kvm[KvmStat::kExits] = 105;
+  EXPECT_THAT(
+      samples_of(collect(collector)),
+      Contains(R"(vcpu_kvm_exits_total{domain="web",reason="other"} 105)"));
 }
 
 // Cloud Hypervisor makes its VM in a thread.
@@ -185,6 +216,7 @@ TEST_F(KvmTest, SaysWhereNobodyTells) {
   vm_.accel = "tcg";
   const auto said = collect(opened());
   EXPECT_EQ(reason_of(said, "kvm_statistics"), "-");
+  EXPECT_EQ(reason_of(said, "kvm_halt_times"), "-");
   EXPECT_THAT(samples_of(said), IsEmpty());
 }
 

@@ -64,7 +64,16 @@ class Kvm(LabTest):
         preemptions = page.value("vcpu_kvm_preemptions_total", domain=NAME)
         self.assertLessEqual(before["preemption_reported"] + before["preemption_other"], preemptions)
         self.assertGreaterEqual(after["preemption_reported"] + after["preemption_other"], preemptions)
+        yields = {sample.labels["result"]: sample.value
+                  for sample in page.named("vcpu_kvm_directed_yields_total", domain=NAME)}
+        self.assertEqual({"success", "fail"}, set(yields))
+        for name, told in (("directed_yield_successful", yields["success"]),
+                           ("directed_yield_attempted", sum(yields.values()))):
+            self.assertLessEqual(before[name], told, name)
+            self.assertGreaterEqual(after[name], told, name)
+        print(f"# directed yields meanwhile: {before['directed_yield_attempted']} to {after['directed_yield_attempted']}")
         self.assertEqual(1, page.value("vcpu_source_available", source="kvm_statistics", reason=""))
+        self.assertIn("debugfs does not", page.named("vcpu_source_available", source="kvm_halt_times")[0].labels["reason"])
 
     def test_2_qemu_knows_the_statistics_of_kvm_by_the_names_of_debugfs(self):
         answers = [json.loads(line) for line in self.output("kvm_query_stats").splitlines() if line.startswith("{")]

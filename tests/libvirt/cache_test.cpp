@@ -217,6 +217,14 @@ TEST_F(LibvirtCacheTest, AProgramThatIsNotThereIsAReason) {
   EXPECT_TRUE(reason_becomes("cannot start the libvirt child: /nowhere/"));
 }
 
+// Its deadline was pause enough, and who waits for libvirt hears it first.
+TEST_F(LibvirtCacheTest, AfterASilentChildThereIsNoBackOff) {
+  options_.deadline = milliseconds(50);
+  options_.shortest_delay = options_.longest_delay = seconds(120);
+  start("exec sleep 1000");
+  EXPECT_TRUE(eventually([&] { return children().size() >= 3; }));
+}
+
 TEST_F(LibvirtCacheTest, StopWaitsForNoChild) {
   for (const char* script :
        {"kill -STOP $$", "trap '' TERM; sleep 1000", "exec sleep 1000",

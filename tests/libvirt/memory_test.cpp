@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the exporter itself keeps of 10,000 answers: no more than of the first
-// thousand. Counted is what malloc has given out, not what pages it holds.
+// What the exporter and its child keep of 10,000 answers: no more than of the
+// first thousand. Of the exporter is counted what malloc has given out, not
+// what pages it holds.
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "collectors/libvirt/cache.h"
+#include "collectors/libvirt/child.h"
+#include "collectors/libvirt/child_process.h"
 #include "collectors/libvirt/monitor.h"
 #include "tests/support/waiting.h"
 
@@ -90,6 +95,56 @@ TEST_F(LibvirtMemory, OfTheCacheIsFlatOverTenThousandAnswers) {
   fs::rename(path("second"), path("go"));
   ASSERT_TRUE(told("done")) << cache.view()->reason;
   EXPECT_LT(given_out(), before + kBound);
+}
+
+std::size_t resident_kib(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(file, line))
+    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6));
+  return 0;
+}
+
+// Our own program as the child that asks libvirt, without a pause, and the
+// driver inside the library as libvirt.
+class AskingChild {
+ public:
+  AskingChild() {
+    EXPECT_TRUE(process_.spawn(
+        std::string(VCPU_BINARY_DIR) + "/vcpu_exporter",
+        libvirt_child_argv({kChildOutFd, "test:///default", milliseconds(1)})));
+  }
+
+  // The last of so many answers.
+  LibvirtFrame take(int count) {
+    LibvirtFrame last;
+    std::array<char, 4096> chunk{};
+    while (count > 0) {
+      const auto n = ::read(process_.out_fd(), chunk.data(), chunk.size());
+      if (n <= 0) return {};
+      auto frames = decoder_.feed({chunk.data(), static_cast<std::size_t>(n)});
+      if (!frames) return {};
+      count -= static_cast<int>(frames->size());
+      if (!frames->empty()) last = std::move(frames->back());
+    }
+    return last;
+  }
+  std::size_t kib() const { return resident_kib(process_.pid()); }
+
+ private:
+  ChildProcess process_;
+  LibvirtFrameDecoder decoder_;
+};
+
+TEST_F(LibvirtMemory, OfTheChildIsFlatOverTenThousandQuestions) {
+  AskingChild child;
+  const auto warm = child.take(kWarmUp);
+  if (!warm.up) GTEST_SKIP() << warm.reason;
+  ASSERT_EQ(warm.domains.size(), 1U);
+  const auto before = child.kib();
+  ASSERT_TRUE(child.take(kRefreshes - kWarmUp).up);
+  // 30 bytes of each answer.
+  EXPECT_LE(child.kib(), before + 256);
 }
 
 // The child counts the requests that it has answered.

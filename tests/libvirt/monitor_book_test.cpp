@@ -151,6 +151,57 @@ TEST_F(MonitorBookTest, WhoDoesNotAnswerIsLeftAloneForGrowingPauses) {
   EXPECT_TRUE(reason_has("does not answer"));
 }
 
+// libvirt says so of one whose monitor our own question still holds.
+TEST_F(MonitorBookTest, WhoHangsIsNotTakenForBusy) {
+  told(kOne, 5);
+  told(kTwo);
+  missed(kOne);
+  milliseconds last{0};
+  for (int i = 0; i < 4; ++i) {
+    const auto before = now_;
+    while (next() != 100) {
+      if (next() == 200) told(kTwo);
+      now_ += seconds(1);
+      ASSERT_LT(now_ - before, seconds(601)) << "never asked again";
+    }
+    EXPECT_GT(now_ - before, last);
+    last = std::chrono::ceil<milliseconds>(now_ - before);
+    EXPECT_EQ(book_.told(kOne, {}, now_, now_), "");
+    look();
+    EXPECT_TRUE(reason_has("does not answer")) << view().missing_reason;
+  }
+  // Likewise when it was stopped meanwhile.
+  book_.stopped(kOne, 'T', now_);
+  book_.told(kOne, {}, now_, now_);
+  EXPECT_TRUE(reason_has("does not answer")) << view().missing_reason;
+  EXPECT_EQ(told(kOne), "the QEMU of vm100 answers again");
+  EXPECT_EQ(view().missing_reason, "");
+  // The next pause is a short one.
+  missed(kOne);
+  now_ += seconds(31);
+  told(kTwo);
+  EXPECT_EQ(next(), 100);
+}
+
+// Each may hold one of libvirtd's workers.
+TEST_F(MonitorBookTest, WhileTenHangNobodyElseIsAsked) {
+  std::vector<MonitoredVm> vms;
+  for (int i = 0; i < 12; ++i) vms.push_back(vm({1000 + i, 1}));
+  book_.set(vms, now_);
+  for (int i = 0; i < 9; ++i)
+    EXPECT_EQ(missed(vms[static_cast<std::size_t>(i)].id).find("no other"),
+              std::string::npos);
+  EXPECT_EQ(next(), 1009);
+  EXPECT_NE(missed(vms[9].id).find("no other is asked"), std::string::npos);
+  EXPECT_EQ(next(), 0);
+  EXPECT_GE(book_.until_next(now_, seconds(60)), seconds(15));
+  now_ += seconds(31);
+  ASSERT_GE(next(), 1000);
+  ASSERT_LT(next(), 1010);
+  told(book_.next(now_)->id);
+  EXPECT_EQ(next(), 1010);
+}
+
 TEST_F(MonitorBookTest, AnAnswerClosesTheMatter) {
   told(kTwo);
   for (int i = 0; i < 9; ++i) missed(kOne);
@@ -212,6 +263,35 @@ TEST_F(MonitorBookTest, ABusyVmKeepsItsFiguresAndItsAgeGrows) {
   EXPECT_TRUE(reason_has("busy"));
 }
 
+// libvirt tells nothing at all of it, as of one that has nothing to tell.
+TEST_F(MonitorBookTest, AVmWithoutDisksIsBusyWhenKvmsFiguresAreMissing) {
+  MonitorFigures figures;
+  figures.asked_qemu = true;
+  book_.told(kTwo, figures, now_, now_);
+  EXPECT_EQ(view().vms.at(kTwo).age_seconds, 0.0);  // It has nothing to tell.
+  figures.vcpus[0][KvmStat::kExits] = 7;
+  book_.told(kOne, figures, now_, now_);
+  figures.vcpus.clear();
+  now_ += seconds(61);
+  book_.told(kOne, figures, now_, now_);
+  book_.told(kTwo, figures, now_, now_);
+  EXPECT_EQ(view().vms.at(kOne).age_seconds, 61.0);
+  EXPECT_EQ(view().vms.at(kTwo).age_seconds, 0.0);
+  EXPECT_TRUE(reason_has("busy"));
+}
+
+// As those of vhost-user are. libvirt tells as much of a busy VM.
+TEST_F(MonitorBookTest, AVmWhoseDisksHaveNoCountsIsNotBusyForEver) {
+  told(kTwo);
+  MonitorFigures names;
+  names.devices.push_back({"vda", "", {}, {}, {}});
+  book_.told(kOne, names, now_, now_);
+  EXPECT_TRUE(reason_has("busy"));
+  for (int i = 0; i < 6; ++i) book_.told(kOne, names, now_, now_);
+  EXPECT_EQ(view().missing_reason, "");
+  EXPECT_EQ(view().vms.at(kOne).age_seconds, 0.0);
+}
+
 TEST_F(MonitorBookTest, ARefusalIsToldOnceAndAskedAgain) {
   told(kTwo);
   EXPECT_EQ(book_.refused(kOne, "no such group", now_),
@@ -249,6 +329,9 @@ TEST_F(MonitorBookTest, WhomLibvirtDoesNotKnowIsNotAskedButRemembered) {
 
 // A hundred sick ones cost each of the others no more than one deadline.
 TEST_F(MonitorBookTest, ManySickVmsDoNotMakeTheOthersOld) {
+  MonitorBookOptions options;
+  options.most_unheard = 1000;
+  book_ = MonitorBook(options, 1);
   std::vector<MonitoredVm> vms;
   for (int i = 0; i < 200; ++i) vms.push_back(vm({1000 + i, 1}));
   book_.set(vms, now_);

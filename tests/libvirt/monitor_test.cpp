@@ -215,6 +215,91 @@ TEST_F(LibvirtMonitorTest, AnotherProcessOfThatPidIsNotTheVm) {
   EXPECT_TRUE(told(kSick));
 }
 
+TEST_F(LibvirtMonitorTest, AVmWhoseQuestionEndsTheChildHoldsUpNobody) {
+  start(
+      "cat \"$0/hello\" >&3; while ask; do case $uuid in 22*) exit 9;; esac; "
+      "cat \"$0/told\" >&3; done");
+  // It is asked first.
+  const MonitoredVm poison{{100, 1}, "poison", kSick.uuid};
+  const auto well_is_told = [&] {
+    return monitor_->look(MonitorGroup::kBlock, {poison, kWell})
+               .vms.at(kWell.id)
+               .figures != nullptr;
+  };
+  ASSERT_TRUE(eventually(well_is_told)) << read("asked");
+  EXPECT_NE(log().find("libvirt does not tell what the QEMU of poison says: "
+                       "the monitor child ended (exit status 9)"),
+            std::string::npos)
+      << log();
+}
+
+TEST_F(LibvirtMonitorTest, AVmWhoseQuestionLosesLibvirtHoldsUpNobody) {
+  start(
+      "cat \"$0/hello\" >&3; while ask; do case $uuid in 22*) cat \"$0/lost\" "
+      ">&3; exit;; esac; cat \"$0/told\" >&3; done");
+  const MonitoredVm poison{{100, 1}, "poison", kSick.uuid};
+  const auto well_is_told = [&] {
+    return monitor_->look(MonitorGroup::kBlock, {poison, kWell})
+               .vms.at(kWell.id)
+               .figures != nullptr;
+  };
+  ASSERT_TRUE(eventually(well_is_told)) << read("asked");
+}
+
+TEST_F(LibvirtMonitorTest, AStopWhileANewChildConnectsIsHeldAgainstNobody) {
+  options_.deadline = seconds(2);
+  start(
+      "[ $(wc -l < \"$0/pids\") = 1 ] || exec sleep 1000; cat \"$0/hello\" "
+      ">&3; ask; exec sleep 1000");
+  look();
+  ASSERT_TRUE(eventually([&] { return children().size() == 2; }));
+  monitor_->stop();
+  EXPECT_EQ(log(), "");
+}
+
+TEST_F(LibvirtMonitorTest, TheFirstQuestionIsForAllThatAScrapeWants) {
+  start(
+      "cat \"$0/hello\" >&3; while [ -n \"$(head -c 36 <&4)\" ]; do "
+      "head -c 1 <&4 | od -An -tu1 >> \"$0/groups\"; cat \"$0/told\" >&3; "
+      "done");
+  const auto asked = [&](std::size_t times) {
+    return eventually([&] {
+      std::ifstream file(directory_ / "groups");
+      return static_cast<std::size_t>(
+                 std::distance(std::istream_iterator<int>(file), {})) >= times;
+    });
+  };
+  monitor_->look(MonitorGroup::kBlock, {kWell});
+  ASSERT_TRUE(asked(1));
+  // Those of the next scrapes are for what they look for.
+  monitor_->look(MonitorGroup::kBlock, {kWell});
+  ASSERT_TRUE(asked(2));
+  std::ifstream file(directory_ / "groups");
+  const std::vector<int> groups{std::istream_iterator<int>(file), {}};
+  EXPECT_EQ(groups[0], 3);
+  EXPECT_EQ(groups[1], 1);
+}
+
+// As the answer to the first look is not what the second one was made for.
+TEST_F(LibvirtMonitorTest, AScrapeThatLooksForTwoGroupsHasAskedOnce) {
+  options_.book.period = seconds(1);
+  start(kAllAnswer);
+  const auto scrape = [&] {
+    monitor_->look(MonitorGroup::kBlock, {kWell});
+    return monitor_->look(MonitorGroup::kKvm, {kWell});
+  };
+  const auto questions = [&] { return read("asked").size() / 37; };
+  scrape();
+  ASSERT_TRUE(eventually([&] { return questions() == 1; }));
+  monitor_->look(MonitorGroup::kBlock, {kWell});
+  ASSERT_TRUE(eventually([&] { return questions() == 2; }));
+  // That scrape goes on.
+  const auto begin = std::chrono::steady_clock::now();
+  monitor_->look(MonitorGroup::kKvm, {kWell});
+  ASSERT_TRUE(eventually([&] { return questions() == 3; }));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(1700));
+}
+
 TEST_F(LibvirtMonitorTest, WithoutLibvirtTheReasonIsItsOwn) {
   start("cat \"$0/lost\" >&3");
   EXPECT_TRUE(reason_becomes("connection refused"));

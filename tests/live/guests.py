@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCG guests: a Debian cloud kernel and a busybox that spins on every vCPU, works a bit, or idles."""
+"""TCG guests: a Debian cloud kernel and a busybox that spins on every vCPU, works a bit, reads its disk, or idles."""
 import os
 import pathlib
 import re
@@ -12,6 +12,8 @@ from xml.sax.saxutils import escape
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 READY = "guest is ready"
+DISK_MODULES = ["virtio_pci", "virtio_scsi", "sd_mod"]  # What that kernel needs to see its disk.
+DISK_READERS = 4  # Requests that are under way at any time.
 
 INIT = f"""#!/busybox sh
 /busybox mount -t devtmpfs dev /dev
@@ -22,6 +24,13 @@ fi
 if /busybox grep -q work=little /proc/cmdline; then
   for cpu in $(/busybox seq 0 $(($(/busybox nproc) - 1))); do
     (while :; do /busybox taskset -c $cpu /busybox sleep 1; done) &
+  done
+fi
+if /busybox grep -q work=disk /proc/cmdline; then
+  for module in /modules/*; do /busybox insmod $module; done
+  until [ -b /dev/sda ]; do /busybox sleep 0.1; done
+  for reader in $(/busybox seq {DISK_READERS}); do
+    (while :; do /busybox dd if=/dev/sda of=/dev/null bs=4k iflag=direct status=none; done) &
   done
 fi
 /busybox echo {READY}
@@ -37,7 +46,7 @@ def cache_directory():
 def kernel():
     """The path of a Debian cloud kernel, downloaded once and never installed."""
     cache = cache_directory()
-    found = sorted(cache.glob("vmlinuz-*-cloud-amd64"))
+    found = [image for image in sorted(cache.glob("vmlinuz-*-cloud-amd64")) if modules_of(image).is_dir()]
     if found:
         return found[-1]
     cache.mkdir(parents=True, exist_ok=True)
@@ -49,11 +58,34 @@ def kernel():
         archive, = pathlib.Path(directory).glob("*.deb")
         subprocess.run(["dpkg", "-x", archive, directory], check=True)
         image, = pathlib.Path(directory, "boot").glob("vmlinuz-*")
-        return image.rename(cache / image.name)
+        kept = cache / image.name
+        if not modules_of(kept).is_dir():
+            ready = pathlib.Path(directory, "ready")
+            ready.mkdir()
+            for number, module in enumerate(in_order_of_loading(pathlib.Path(directory, "lib"), DISK_MODULES)):
+                shutil.copy(module, ready / f"{number:02}-{module.name}")
+            ready.rename(modules_of(kept))
+        return image.rename(kept)
+
+
+def modules_of(image):
+    """Where the disk's modules of the kernel are kept, by names in the order to load them."""
+    return image.with_name(image.name.replace("vmlinuz", "modules"))
+
+
+def in_order_of_loading(directory, names):
+    """The files of these modules, each behind those that it needs."""
+    known = {file.stem.replace("-", "_"): file for file in directory.glob("modules/**/*.ko")}
+    files = []
+    for name in names:
+        needed = re.search(rb"\0depends=([^\0]*)\0", known[name].read_bytes())[1].decode("ascii").replace("-", "_")
+        files += [*in_order_of_loading(directory, filter(None, needed.split(","))), known[name]]
+    return list(dict.fromkeys(files))
 
 
 def make_initrd(directory):
     root = directory / "initrd.root"
+    shutil.copytree(modules_of(kernel()), root / "modules")
     for mount_point in ("dev", "proc"):
         (root / mount_point).mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "busybox")
@@ -71,7 +103,7 @@ class Guest:
     """What a guest is made of; whether it runs is libvirt's (or the plain QEMU's) affair."""
 
     def __init__(self, name, directory, kernel_image, initrd, vcpus=2, maximum_vcpus=None, spins=True, uuid_text=None,
-                 more_xml=""):
+                 more_xml="", reads_disk=False):
         self.name = name
         self.uuid = uuid_text or str(uuid.uuid4())
         self.more_xml = more_xml
@@ -79,7 +111,10 @@ class Guest:
         self.maximum_vcpus = maximum_vcpus or vcpus
         self.kernel = kernel_image
         self.initrd = initrd
-        self.kernel_arguments = f"console=ttyS0 quiet work={'spin' if spins else 'idle'}"
+        work = "disk" if reads_disk else "spin" if spins else "idle"
+        # On a machine that is busy a guest can wait too long for its first timer, and would panic.
+        self.kernel_arguments = f"console=ttyS0 quiet no_timer_check work={work}"
+        self.image = disk_image(directory / f"{self.uuid}.img", IDLE_SECTOR) if reads_disk else None
         self.serial_log = directory / f"serial-{self.uuid}.log"
 
     def is_ready(self):
@@ -101,10 +136,15 @@ class Guest:
   <devices>
     <emulator>{QEMU}</emulator>
     <serial type='file'><source path='{self.serial_log}'/></serial>
-    <memballoon model='virtio'/>
+    <memballoon model='virtio'/>{self.disk_xml()}
   </devices>
 </domain>
 """
+
+    def disk_xml(self):
+        return "" if self.image is None else f"""
+    <controller type='scsi' index='0' model='virtio-scsi'/>
+    {scsi_disk_xml(self.image)}"""
 
     def plain_command(self):
         """The same guest by a QEMU of its own, as one without libvirt would start it."""
@@ -121,11 +161,6 @@ BUSY_SECTOR = bytes.fromhex(
     "be427c 8a16307c b80043 cd13"  # int 13h, write as the packet at 0x42 says
     "ebe7")                       # again
 IDLE_SECTOR = bytes.fromhex("f4 ebfd")  # halt, again
-# The same, which also writes to 128 pages each time round.
-WRITING_SECTOR = (BUSY_SECTOR[:31] + bytes.fromhex("e93e00")).ljust(0x60, b"\0") + bytes.fromhex(
-    "b80010"                             # ax = 0x1000, the segment of the first page
-    "8ec0 26fe060000 80c401 80fc90 75f1"  # add one to the page's first byte, for every page below segment 0x9000
-    "eb94")                              # read and write the disk again
 SECTOR_BYTES = 512
 BLOCK_SECTORS = 8
 
@@ -142,14 +177,21 @@ def disk_image(path, code):
     return path
 
 
+def scsi_disk_xml(image):
+    return f"""<disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{image}'/><target dev='sda' bus='scsi'/>
+      <address type='drive' controller='0' bus='0' target='0' unit='0'/>
+    </disk>"""
+
+
 class BareGuest:
     """16 MiB and no operating system: what the first sector of its virtio-scsi disk holds runs for ever."""
 
-    def __init__(self, name, directory, busy=False, code=None):
+    def __init__(self, name, directory, busy=False):
         self.name = name
         self.uuid = str(uuid.uuid4())
         self.vcpus = 1
-        self.image = disk_image(directory / f"{self.uuid}.img", code or (BUSY_SECTOR if busy else IDLE_SECTOR))
+        self.image = disk_image(directory / f"{self.uuid}.img", BUSY_SECTOR if busy else IDLE_SECTOR)
         self.qmp = directory / f"{self.uuid}.qmp"
         self.serial_log = directory / f"{self.uuid}.log"
 
@@ -157,10 +199,7 @@ class BareGuest:
         return True  # Nobody there to say so.
 
     def disk_xml(self):
-        return f"""<disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/><source file='{self.image}'/><target dev='sda' bus='scsi'/>
-      <address type='drive' controller='0' bus='0' target='0' unit='0'/>
-    </disk>"""
+        return scsi_disk_xml(self.image)
 
     def xml(self, cpus):
         """Besides libvirt's it has a monitor of ours."""

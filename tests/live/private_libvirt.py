@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A libvirtd of our own: its directories are in our mount namespace only, so the host's libvirtd is never touched."""
+import collections
 import ctypes
 import os
 import pathlib
@@ -14,6 +15,8 @@ PRIVATE_DIRECTORIES = ["/run/libvirt", "/etc/libvirt", "/var/lib/libvirt", "/var
 SOCKET = pathlib.Path("/run/libvirt/libvirt-sock")
 CLONE_NEWNS = 0x20000  # of linux/sched.h; os.unshare came with Python 3.12
 URI = "qemu:///system"
+REMOTE_PROGRAM = 0x20008086  # Of src/remote/remote_protocol.x,
+KEEPALIVE_PROGRAM = 0x6b656570  # of src/rpc/virkeepaliveprotocol.x.
 
 LIBVIRTD_CONF = """
 unix_sock_ro_perms = "0777"
@@ -67,18 +70,58 @@ def mount_private_directories(work):
             subprocess.run(["mount", "--bind", private, f"/etc/{account_file}"], check=True)
 
 
+class Calls:
+    """What libvirtd logs of its clients' messages: numbers of programs, and of calls (of src/remote/remote_protocol.x)."""
+    MESSAGE = re.compile(r"RPC_SERVER_CLIENT_(NEW|MSG_RX|MSG_TX_QUEUE): client=(\w+)"
+                         r"(?: .*?prog=(\d+) .*?proc=(\d+) type=(\d) .*?serial=(\d+))?")
+    CALL, REPLY = "0", "1"
+
+    def __init__(self, log):
+        self.made = []
+        self.programs = set()
+        self.unanswered = {}  # By client: {serial: call}.
+        self.most_in_flight = 0  # Of one client.
+        self.clients_that_called = collections.defaultdict(set)
+        for line in log:
+            if found := self.MESSAGE.search(line):
+                self.take(*found.groups())
+
+    def take(self, event, client, program, call, kind, serial):
+        if event == "NEW":
+            self.unanswered[client] = {}
+            for callers in self.clients_that_called.values():
+                callers.discard(client)
+            return
+        waiting = self.unanswered.setdefault(client, {})
+        if event == "MSG_RX":
+            self.programs.add(int(program))
+        if int(program) != REMOTE_PROGRAM:
+            return
+        if event == "MSG_RX" and kind == self.CALL:
+            self.made.append(int(call))
+            self.clients_that_called[int(call)].add(client)
+            waiting[serial] = int(call)
+            self.most_in_flight = max(self.most_in_flight, len(waiting))
+        elif event == "MSG_TX_QUEUE" and kind == self.REPLY:
+            waiting.pop(serial, None)
+
+
 class PrivateLibvirt:
     def __init__(self, work):
         self.work = work
         self.partitions_before = cgroup_partitions()
         mount_private_directories(work)
         self.calls_log = work / "libvirtd-calls.log"
-        calls = f'log_filters = "1:rpc.netserverprogram"\nlog_outputs = "1:file:{self.calls_log}"\n'
-        pathlib.Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF + calls, encoding="ascii")
+        self.log_calls(True)
         pathlib.Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF, encoding="ascii")
         # /run/libvirtd.pid, the default, lies outside the private directories.
         self.daemon = Daemon("libvirtd", [shutil.which("libvirtd"), "--pid-file", "/run/libvirt/libvirtd.pid"],
                              work / "libvirtd.log")
+
+    def log_calls(self, wanted):
+        """From its next start on."""
+        calls = f'log_filters = "2:rpc.netserverclient"\nlog_outputs = "1:file:{self.calls_log}"\n'
+        pathlib.Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF + (calls if wanted else ""), encoding="ascii")
 
     def start(self):
         self.daemon.start()
@@ -103,11 +146,11 @@ class PrivateLibvirt:
         pids = [int(file.read_text(encoding="ascii")) for file in pathlib.Path("/run/libvirt/qemu").glob("*.pid")]
         return [pid for pid in pids if any(str(self.work) in argument for argument in command_line(pid))]
 
-    def calls(self):
-        """The numbers of the calls (of src/remote/remote_protocol.x) that libvirtd has got so far, from whomever."""
-        log = self.calls_log.read_text(encoding="utf-8", errors="replace")
-        return [int(number) for number in
-                re.findall(r"virNetServerProgramDispatch:\d+ : prog=536903814 .*? proc=(\d+)", log)]
+    def calls(self, skip=0):
+        """What libvirtd has got and answered so far, without the first `skip` bytes of its log."""
+        with open(self.calls_log, encoding="utf-8", errors="replace") as log:
+            log.seek(skip)
+            return Calls(log)
 
     def pid_of(self, uuid):
         # Not by the pid file's name: libvirt 9.0 writes some characters of a domain's name there as XML entities.

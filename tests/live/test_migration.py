@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live migration between two libvirtds, each with an exporter that sees both processes. Start by test.sh."""
+"""A live migration of a booted guest between two libvirtds, each with an exporter that sees both processes. Start by test.sh."""
 import atexit
 import contextlib
 import subprocess
 import sys
 import unittest
 
-import guests
 import lab as laboratory
 import scrape
 import test_live
@@ -33,13 +32,13 @@ def setUpModule():
     LAB.closers.append(TARGET_EXPORTER.stop)
     TARGET_EXPORTER.start()
     TARGET_ADDRESS = TARGET_EXPORTER.listening_address()
-    GUEST = guests.BareGuest("moving", LAB.work, code=guests.WRITING_SECTOR)
+    GUEST = LAB.guest("moving", vcpus=1, reads_disk=True)
     LAB.create(GUEST)
 
 
 class Migration:
-    """Goes on until it is let finish: at 1 MiB/s, what the guest writes all the time takes longer to send than the
-    millisecond for which QEMU may stop it."""
+    """Goes on until it is let finish: at 1 MiB/s, what the guest reads into its memory all the time takes longer to send
+    than the millisecond for which QEMU may stop it."""
 
     def __init__(self, guest):
         self.guest = guest

@@ -36,6 +36,7 @@ OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 GZIP = {"Accept-Encoding": "gzip"}
 AS_ROOT = os.geteuid() == 0
 
+build = None  # Where the programs, and the unit tests, come from.
 _work = None  # Of this run: the two programs, and whatever a test writes.
 
 
@@ -46,7 +47,8 @@ def wait_for(condition, what, timeout=20.0, pause=0.002):
 @contextlib.contextmanager
 def installed(build_directory):
     """Copies the programs, so that a build that goes on meanwhile does not matter."""
-    global _work
+    global _work, build
+    build = build_directory
     # Not below a TMPDIR that the user the exporter becomes may not enter.
     _work = pathlib.Path(tempfile.mkdtemp(prefix="vcpu-program-", dir="/tmp"))
     _work.chmod(0o755)
