@@ -60,6 +60,7 @@ check "vmalert reads the rules as well" \
     vmalert -dryRun "-rule=$prometheus/vcpu_*.yml"
 
 tests/rules/agent.py $prometheus || failed=1
+tests/rules/import.py || failed=1
 
 check "amtool check-config" amtool check-config "$alertmanager"
 check_route pager severity=critical alertname=VcpuExporterDown
