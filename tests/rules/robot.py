@@ -14,22 +14,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from notifications import TITLED, alert, group_of
 from robots import ROBOT, SIGNING_SECRET, TOKEN, Group, Robot
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from outcome import failed, report  # noqa: E402
-
-
-def alert(name="VcpuStealHigh", status="firing", **labels):
-    return {"status": status, "labels": {"alertname": name, "severity": "critical", "instance": "kvm1:9752", **labels},
-            "annotations": {"description": f"{labels.get('domain')} waits.", "runbook_url": f"https://runbooks/{name}.md",
-                            "dashboard_url": "https://grafana/d/vcpu-vm?var-domain=web"}}
-
-
-def group_of(*alerts, status="firing"):
-    """As Alertmanager makes it: common is what all of them have."""
-    common = dict(set.intersection(*({*one["labels"].items()} for one in alerts)))
-    return {"version": "4", "status": status, "alerts": list(alerts), "groupLabels": {}, "commonLabels": common}
 
 
 def send(robot, body):
@@ -74,18 +63,13 @@ def text_from(robot, group, alerts):
 
 
 TEXTS = {
-    "resolved": (group_of(alert(status="resolved", domain="web"), status="resolved"),
-                 ["[RESOLVED] VcpuStealHigh: web on kvm1:9752\n", "(critical, resolved)"]),
-    "a VM of several": (group_of(alert(domain="web"), alert(domain="db")),
-                        ["[FIRING:2] VcpuStealHigh: kvm1:9752\n", ": web on kvm1:9752", ": db on kvm1:9752"]),
-    "several hosts": (group_of(alert(), alert(instance="kvm2:9752")), ["[FIRING:2] VcpuStealHigh: several hosts\n"]),
-    "a host": (group_of(alert("VcpuHostSaturated")), ["[FIRING:1] VcpuHostSaturated: kvm1:9752\n"]),
-    "a host process": (group_of(alert("VcpuNoisyNeighbour", domain="web", culprit="backup", culprit_kind="host")),
-                       ["VcpuNoisyNeighbour: web on kvm1:9752, by host process backup\n"]),
+    "what is resolved": (group_of(alert(status="resolved", domain="web"), status="resolved"), ["(critical, resolved)"]),
+    "every VM": (group_of(alert(domain="web"), alert(domain="db")), [": web on kvm1:9752", ": db on kvm1:9752"]),
     "links": (group_of(alert(domain="web")), ["[Runbook](https://runbooks/VcpuStealHigh.md)",
                                               "[Dashboard](https://grafana/d/vcpu-vm?var-domain=web)"]),
     "a name that wants to be more": (group_of(alert(domain="[login](http://evil)\n# <@all>")),
                                      ["［login］(http://evil) # ＜@all＞ on kvm1:9752"]),
+    **{what: (group, [f"### {title}\n"]) for what, (group, title) in TITLED.items()},
 }
 
 

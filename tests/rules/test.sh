@@ -69,6 +69,7 @@ check_route ticket severity=warning alertname=VcpuNoisyNeighbour domain=web culp
 check_route dashboard severity=info alertname=VcpuOverprovisioned
 check_route ticket alertname=SomethingWithoutSeverity
 tests/rules/inhibition.py "$alertmanager" || failed=1
+tests/rules/templates.py deploy/alertmanager/templates || failed=1
 tests/rules/robot.py || failed=1
 tests/rules/receivers.py "$alertmanager" || failed=1
 
