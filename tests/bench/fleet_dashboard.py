@@ -36,8 +36,8 @@ OF_CLUSTER = ("cluster:vcpu_contention:avg_ratio_rate5m", "cluster:vcpu_contenti
 CULPRITS = 2
 
 
-def series_of(hosts, vms):
-    """{name: label sets}."""
+def series_of(hosts, vms, alerts):
+    """{name: label sets}; of the alerts a few are of hosts, all others of VMs."""
     def labels(host, more=""):
         return f'cluster="c{host % 4}",job="vcpu",instance="kvm{host:04}:9752"{more}'
     def of_vms(more=""):
@@ -46,8 +46,11 @@ def series_of(hosts, vms):
     found.update({name: of_vms() for name in OF_VM})
     found[OF_CULPRIT] = [one for rank in range(CULPRITS) for one in of_vms(f',culprit_kind="domain",culprit="vm{rank}"')]
     found.update({name: [f'cluster="c{cluster}",job="vcpu"' for cluster in range(4)] for name in OF_CLUSTER})
-    found["ALERTS"] = [labels(host, ',alertname="VcpuHostSaturated",alertstate="firing",severity="critical"')
-                       for host in range(0, hosts, 50)]
+    saturated = [labels(host, ',alertname="VcpuHostSaturated",alertstate="firing",severity="critical"')
+                 for host in range(0, hosts, 50)]
+    waiting = [labels(number % hosts, f',domain="vm{number // hosts}",alertname="VcpuStealHigh",alertstate="firing",severity="warning"')
+               for number in range(min(hosts * vms, max(alerts - len(saturated), 0)))]
+    found["ALERTS"] = saturated + waiting
     return found
 
 
@@ -93,9 +96,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--vms", type=int, default=20, help="on each host (default 20)")
+    parser.add_argument("--alerts", type=int, default=5000, help="that fire (default 5000)")
     args = parser.parse_args()
     now = int(time.time()) // STEP * STEP
-    series = series_of(args.hosts, args.vms)
+    series = series_of(args.hosts, args.vms, args.alerts)
     with tempfile.TemporaryDirectory(prefix="vcpu-fleet-") as directory:
         work = pathlib.Path(directory)
         with open(work / "series", "w", encoding="ascii") as out:
@@ -114,7 +118,8 @@ def main():
             figures = list(measure(address, now))
         finally:
             prometheus.stop()
-    print(f"{args.hosts} hosts, {args.hosts * args.vms} virtual machines, {sum(map(len, series.values()))} recorded series\n")
+    print(f"{args.hosts} hosts, {args.hosts * args.vms} virtual machines, {sum(map(len, series.values()))} recorded series, "
+          f"{len(series['ALERTS'])} alerts\n")
     print("| seconds | series | panel |\n|---|---|---|")
     for seconds, found, panel, _ in figures:
         print(f"| {seconds:.3f} | {found} | {panel} |")

@@ -5,11 +5,12 @@ A fault's `play` makes it and yields, and cures it when it goes on. Expected of 
   heard   alerts that arrive at the receiver, and that are said to be resolved after the cure
   muted   alerts that fire in Prometheus, but that Alertmanager lets another alert mute
   silent  alerts that fire in Prometheus, and that are routed to nobody
-  may     names of alerts that may come as well: what they say is true, but depends on the machine
+  may     alerts that may arrive as well: what they say is true, but depends on the machine
 and nothing else.
 """
 import dataclasses
 import os
+import pathlib
 import signal
 from typing import Callable
 
@@ -17,6 +18,11 @@ from stage import alert, guests, stage_pace, wait_for
 import two_nodes
 
 EVERY_FAULT = []
+CROWD = ("web", "db", "batch")
+
+
+def storm(domain):
+    return alert("VcpuContextSwitchStorm", "warning", domain=domain)
 
 
 def weight(shares):
@@ -49,7 +55,7 @@ def fault(heard, muted=(), silent=(), may=(), why_not=lambda _: None):
               alert("VcpuNoisyNeighbour", "warning", domain="web", culprit_kind="domain", culprit="batch"),
               alert("VcpuPinsOverlap", "warning")],
        muted=[alert("VcpuStealHigh", "warning", domain="web")],
-       may=["VcpuContextSwitchStorm", "VcpuStarved"])
+       may=[storm("web"), alert("VcpuStarved", "critical", domain="web")])
 def noisy_neighbour(stage):
     """One VM takes the CPU that another one waits for."""
     cpu = stage.lab.cpus[-1]
@@ -64,7 +70,7 @@ def noisy_neighbour(stage):
 
 
 @fault(heard=[alert("VcpuQuotaThrottled", "warning", domain="web")],
-       may=["VcpuContextSwitchStorm"])
+       may=[storm("web")])
 def quota(stage):
     """A VM is stopped by its own CPU quota, and no neighbour is blamed."""
     stage.say("web has 1 vCPU that works all the time.")
@@ -92,7 +98,7 @@ def overlapping_pins(stage):
               alert("VcpuStealHigh", "critical", domain="web"),
               alert("VcpuNoisyNeighbour", "warning", domain="web", culprit_kind="host", culprit="nightly-backup")],
        muted=[alert("VcpuStealHigh", "warning", domain="web")],
-       may=["VcpuContextSwitchStorm"])
+       may=[storm("web")])
 def pinned_preempted(stage):
     """A vCPU has a CPU to itself among VMs, but the host uses that CPU."""
     cpu = stage.lab.cpus[-1]
@@ -107,24 +113,25 @@ def pinned_preempted(stage):
     stage.virsh("vcpupin", "web", 0, stage.all_cpus(), "--live")
 
 
-@fault(heard=[alert("VcpuHostSaturated", "critical"), alert("VcpuThreadDensityCliff", "critical")],
-       muted=[*(alert("VcpuStealHigh", "critical", domain=name) for name in ("web", "db", "batch")),
+@fault(heard=[alert("VcpuHostSaturated", "critical"), alert("VcpuThreadDensityCliff", "critical"),
+              alert("VcpuSchedulingSloBurn", "critical")],
+       muted=[*(alert("VcpuStealHigh", "critical", domain=name) for name in CROWD), alert("VcpuSchedulingSloBurn", "warning"),
               alert("VcpuThreadDensityHigh", "warning"), alert("VcpuReserveExhausted", "warning")],
-       may=["VcpuContextSwitchStorm", "VcpuNoisyNeighbour"])
+       may=[*map(storm, CROWD), *(alert("VcpuNoisyNeighbour", "warning", domain=name) for name in CROWD)])
 def overcommit(stage):
     """Three VMs, each as large as the host, all work: the host is the news, not every VM on it."""
     cpus = stage.all_cpus()
     count = len(os.sched_getaffinity(0))
     stage.say(f"web, db and batch have {count} vCPUs each, on {count} CPUs.")
-    stage.run_guest(*(stage.lab.guest(name, vcpus=count) for name in ("web", "db", "batch")), cpus=[cpus])
+    stage.run_guest(*(stage.lab.guest(name, vcpus=count) for name in CROWD), cpus=[cpus])
     yield
     stage.say("They move to other hosts, that is, they end here.")
-    for name in ("web", "db", "batch"):
+    for name in CROWD:
         stage.virsh("destroy", name)
 
 
 @fault(heard=[alert("VcpuIoLatencySurge", "warning", domain="db", device="sda")],
-       may=["VcpuContextSwitchStorm"])  # Its own I/O thread takes its CPU.
+       may=[storm("db")])  # Its own I/O thread takes its CPU.
 def throttled_disk(stage):
     """A disk answers far more slowly than it used to."""
     # QEMUs are asked for their disks every 10 s.
@@ -139,6 +146,22 @@ def throttled_disk(stage):
     stage.virsh("blkdeviotune", "db", "sda", "--total-iops-sec", 10, "--live")
     yield
     stage.virsh("blkdeviotune", "db", "sda", "--total-iops-sec", 0, "--live")
+
+
+def memory_is_promised_freely():
+    return pathlib.Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip() != "2"
+
+
+@fault(heard=[alert("VcpuMemoryOvercommitted", "warning")],
+       why_not=lambda _: None if memory_is_promised_freely() else "vm.overcommit_memory is 2: no VM gets what is not there")
+def memory_overcommit(stage):
+    """VMs may use more memory than there is."""
+    mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024 ** 2
+    stage.say("web and db may use 60 % of the host's memory each; so far they use none of it.")
+    stage.run_guest(*(guests.BareGuest(name, stage.lab.work, memory_mib=mib * 6 // 10) for name in ("web", "db")))
+    yield
+    stage.say("db moves to another host, that is, it ends here.")
+    stage.virsh("destroy", "db")
 
 
 @fault(heard=[alert("VcpuHostThermal", "warning", instance="kvm2:9752", package="0")])
@@ -165,6 +188,20 @@ def unsound_host(stage):
     stage.say("It is cleaned, gets a new CPU and a new kernel, and boots.")
     host.end_throttling()
     host.restart(spectre_v2="Mitigation: Retpolines")
+
+
+@fault(heard=[alert("VcpuConfigNotReloaded", "warning", instance="kvm2:9752"),
+              alert("VcpuCollectorFailing", "warning", instance="kvm2:9752", collector="memory")])
+def exporter_unwell(stage):
+    """An exporter gets a configuration that is not good, and a file of the kernel that it does not understand (a fixture)."""
+    host = stage.start_fixture_host("kvm2")
+    stage.say("kvm2's exporter is told a configuration with a key that does not exist (SIGHUP); its /proc/meminfo is nonsense.")
+    host.configure("nonsense: 1\n")
+    host.proc.replace("meminfo", "nonsense\n")
+    yield
+    stage.say("Both are as they were.")
+    host.configure("{}\n")
+    host.proc.restore("meminfo")
 
 
 @fault(heard=[alert("VcpuNumaMisplaced", "warning", instance="kvm3:9752", domain=two_nodes.FAR_VM),

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import threading
 
@@ -36,6 +37,11 @@ class ProcView:
         new.write_text(text, encoding="ascii")
         new.rename(self.path / name)
 
+    def restore(self, name):
+        """The real file again."""
+        (self.path / name).unlink()
+        self.show(name)
+
     def close(self):
         shutil.rmtree(self.path)
 
@@ -64,6 +70,8 @@ class FixtureHost:
         self.temperature(60)
         self.throttles(0)
         self.machine_checks(0)
+        self.config = self.proc.path / "exporter.yml"
+        self.config.write_text("{}\n", encoding="ascii")
         self.calm = threading.Event()
         self.heat = None
         self.exporter = None
@@ -109,9 +117,14 @@ class FixtureHost:
             self.write(f"devices/system/cpu/vulnerabilities/{name}", verdict)
         self.exporter = Daemon("exporter of files", [
             self.program, f"--web.listen-address={self.address}", f"--path.procfs={self.proc.path}",
-            f"--path.sysfs={self.sys}", "--no-libvirt", "--no-ebpf"], self.proc.path / "log")
+            f"--path.sysfs={self.sys}", f"--config.file={self.config}", "--no-libvirt", "--no-ebpf"], self.proc.path / "log")
         self.exporter.start()
         self.address = self.exporter.listening_address()
+
+    def configure(self, text):
+        """What its operator does: another file, and SIGHUP."""
+        self.config.write_text(text, encoding="ascii")
+        self.exporter.signal(signal.SIGHUP)
 
     def restart(self, **vulnerabilities):
         self.exporter.stop()

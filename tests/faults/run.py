@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes faults and looks at what arrives. Start by test.sh, or by deploy/demo.sh, which has --story."""
 import argparse
+import json
 import os
+import pathlib
 import signal
 import sys
 import traceback
+import urllib.parse
 
 import stage as theatre
 from faults import EVERY_FAULT
 from stage import told, wait_for
 
+DASHBOARDS = pathlib.Path(__file__).resolve().parents[2] / "dashboards/out"
 ARRIVAL_SECONDS = 90
 CURE_SECONDS = 90
 
@@ -27,9 +31,9 @@ def await_all(expected, is_there, seconds, what):
 
 def expect_no_others(stage, fault):
     """Nothing has arrived that was not asked for."""
-    others = {told(one["labels"]) for one in stage.received("firing")
-              if one["labels"]["alertname"] not in {*fault.may, *theatre.OF_THE_HOST}
-              and not any(theatre.is_like(expected, one["labels"]) for expected in fault.heard)}
+    others = {f"{told(one['labels'])} at {one['path']}" for one in stage.received("firing")
+              if one["labels"]["alertname"] not in theatre.OF_THE_HOST
+              and not any(theatre.is_heard(expected, one) for expected in [*fault.heard, *fault.may])}
     assert not others, f"arrived as well: {', '.join(sorted(others))}"
 
 
@@ -39,6 +43,18 @@ def check_text(received):
     for name in ("instance", "domain", "culprit"):
         assert labels.get(name, "") in annotations["description"], f"{told(labels)} does not say {name}: {annotations}"
     assert annotations["runbook_url"].endswith(f"/{labels['alertname']}.md"), annotations
+    check_link(annotations["dashboard_url"], labels)
+
+
+def check_link(url, labels):
+    """It opens a dashboard that there is, on the host and the VM of the alert."""
+    link = urllib.parse.urlsplit(url)
+    chosen = {name.removeprefix("var-"): value for name, value in urllib.parse.parse_qsl(link.query, strict_parsing=True)}
+    dashboard = json.loads((DASHBOARDS / f"{link.path.rpartition('/d/')[2]}.json").read_text(encoding="utf-8"))
+    unknown = chosen.keys() - {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert not unknown, f"{url}: {dashboard['title']} has no variable {unknown}"
+    wanted = {name: labels[name] for name in ("instance", "domain") if name in labels}
+    assert wanted.items() <= chosen.items() <= labels.items(), f"{url} is not about {told(labels)}"
 
 
 def tell(stage, expected, status, began):
@@ -70,7 +86,8 @@ def await_cure(stage, fault, began):
 
 def check(stage, fault, keep):
     """Makes the fault, looks, cures it, looks again."""
-    wait_for(stage.is_calm, CURE_SECONDS, "the host to be calm")
+    judged = {expected["alertname"] for expected in fault.heard}
+    wait_for(lambda: stage.is_calm(judged), CURE_SECONDS, "the host to be calm")
     stage.begin()
     play = fault.play(stage)
     try:

@@ -26,6 +26,7 @@ def stage_pace(window):
 
 # What this machine, or all faults of a run together, may be blamed for at any time; no fault is judged by it.
 OF_THE_HOST = {"VcpuGuestSteal", "VcpuHostSecurityPosture", "VcpuReserveExhausted", "VcpuSchedulingSloBurn"}
+PATHS = {"critical": "/page", "warning": "/ticket"}
 NOT_COMPARED = ("job", "__name__", "alertstate")
 
 
@@ -36,6 +37,11 @@ def alert(name, severity, /, **labels):
 
 def is_like(expected, labels):
     return expected.items() <= labels.items()
+
+
+def is_heard(expected, received):
+    """The alert itself, where alerts of its severity belong."""
+    return is_like(expected, received["labels"]) and received["path"] == PATHS[expected["severity"]]
 
 
 def told(labels):
@@ -170,12 +176,12 @@ class Stage:
 
     def received(self, status):
         first = self.cured if status == "resolved" else self.first
-        return [received for _, received in self.lab.webhook.received[first:]
+        return [{**received, "path": path} for path, received in self.lab.webhook.received[first:]
                 if received["status"] == status and self.concerns(received["labels"])]
 
     def heard(self, status, expected):
         """The alert as it was received, None if it was not."""
-        return next((one for one in self.received(status) if is_like(expected, one["labels"])), None)
+        return next((one for one in self.received(status) if is_heard(expected, one)), None)
 
     def firing(self):
         """The labels of what fires in Prometheus, heard of or not."""
@@ -196,5 +202,6 @@ class Stage:
         return [received["labels"] for received in last.values()
                 if received["status"] == "firing" and received["labels"]["alertname"] not in OF_THE_HOST]
 
-    def is_calm(self):
-        return all(labels["alertname"] in OF_THE_HOST for labels in self.firing())
+    def is_calm(self, judged=()):
+        """Nothing fires but what is of the host and is not judged this time."""
+        return all(labels["alertname"] in OF_THE_HOST - set(judged) for labels in self.firing())

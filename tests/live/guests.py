@@ -185,10 +185,11 @@ def scsi_disk_xml(image):
 
 
 class BareGuest:
-    """16 MiB and no operating system: what the first sector of its virtio-scsi disk holds runs for ever."""
+    """No operating system, which would touch its memory: what the first sector of its virtio-scsi disk holds runs for ever."""
 
-    def __init__(self, name, directory, busy=False):
+    def __init__(self, name, directory, busy=False, memory_mib=16):
         self.name = name
+        self.memory_mib = memory_mib
         self.uuid = str(uuid.uuid4())
         self.vcpus = 1
         self.image = disk_image(directory / f"{self.uuid}.img", BUSY_SECTOR if busy else IDLE_SECTOR)
@@ -213,7 +214,7 @@ class BareGuest:
       <nova:owner><nova:project uuid='8f2b'>web</nova:project></nova:owner>
     </nova:instance>
   </metadata>
-  <memory unit='MiB'>16</memory>
+  <memory unit='MiB'>{self.memory_mib}</memory>
   <vcpu cpuset='{cpus}'>1</vcpu>
   <iothreads>1</iothreads>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>

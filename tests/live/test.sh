@@ -9,7 +9,7 @@
 here=$(dirname "$(realpath "$0")")
 [ $# -gt 0 ] || set -- "$here/../../build/release/vcpu_exporter"
 status=0
-for tests in test_live.py test_libvirt.py test_migration.py; do
+for tests in test_live.py test_libvirt.py test_migration.py test_dashboards.py; do
   /usr/bin/python3 -B "$here/$tests" "$@" || status=1
 done
 exit $status

@@ -20,7 +20,7 @@ from outcome import failed, report  # noqa: E402
 
 
 class Webhook:
-    """Stands for the pager and the ticket system; keeps (path, alerts) of what it was sent."""
+    """Stands for the pager and the ticket system; keeps (path, notification) of what it was sent."""
 
     def __init__(self):
         received = self.received = queue.Queue()
@@ -28,7 +28,7 @@ class Webhook:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                received.put((self.path, body["alerts"]))
+                received.put((self.path, body))
                 self.send_response(200)
                 self.end_headers()
 
@@ -43,6 +43,10 @@ class Webhook:
 def alert(name, severity, instance, **labels):
     return {"alertname": name, "severity": severity, "job": "vcpu_exporter", "instance": instance, **labels}
 
+
+PATHS = {"critical": "/page", "warning": "/ticket"}
+GROUPED_BY = {"/page": ("cluster", "instance"), "/ticket": ("alertname", "cluster", "instance", "domain")}
+PAGED_TOGETHER = {"VcpuStealHigh", "VcpuStarved", "VcpuMemorySwapping"}
 
 # Each instance is one situation: what is sent, and whether it is muted.
 SITUATIONS = {
@@ -83,6 +87,12 @@ SITUATIONS = {
         (alert("VcpuIoLatencySurge", "warning", "f:9752", domain="web", device="vdb"), False),
         (alert("VcpuIoLatencySurge", "warning", "f:9752", domain="db", device="vda"), False),
     ],
+    "what is critical about a host mutes no other": [
+        (alert("VcpuStealHigh", "critical", "g:9752", domain="web", cluster="near"), False),
+        (alert("VcpuStarved", "critical", "g:9752", domain="db", cluster="near"), False),
+        (alert("VcpuMemorySwapping", "critical", "g:9752", cluster="near"), False),
+        (alert("VcpuStarved", "critical", "g:9752", domain="db", cluster="far"), False),
+    ],
     "a warning mutes nothing": [
         (alert("VcpuStealHigh", "warning", "d:9752", domain="web"), False),
         (alert("VcpuStealHigh", "info", "d:9752", domain="web"), False),
@@ -109,15 +119,15 @@ def check_muting(alertmanager):
 
 def check_delivery(webhook):
     """Everything heard arrives at the receiver of its severity; nothing muted and no info arrives anywhere."""
-    paths = {"critical": "/page", "warning": "/ticket"}
-    expected = {(paths[labels["severity"]], key(labels)) for situation in SITUATIONS.values()
-                for labels, muted in situation if not muted and labels["severity"] in paths}
-    arrived = set()
+    expected = {(PATHS[labels["severity"]], key(labels)) for situation in SITUATIONS.values()
+                for labels, muted in situation if not muted and labels["severity"] in PATHS}
+    arrived, groups = set(), []
 
     def all_arrived():
         while not webhook.received.empty():
-            path, alerts = webhook.received.get()
-            arrived.update((path, key(a["labels"])) for a in alerts)
+            path, notification = webhook.received.get()
+            arrived.update((path, key(a["labels"])) for a in notification["alerts"])
+            groups.append((path, notification))
         return expected <= arrived
 
     try:
@@ -127,6 +137,23 @@ def check_delivery(webhook):
     missing, extra = expected - arrived, arrived - expected
     report("delivery: pages to the pager, tickets to the ticket system, the muted nowhere",
            [f"missing {sorted(missing)}, not expected {sorted(extra)}"] if missing or extra else [])
+    check_grouping(groups)
+
+
+def check_grouping(groups):
+    """One page for all that is critical about a host, one ticket for each kind of alert of each VM."""
+    problems = []
+    for path, notification in groups:
+        by = GROUPED_BY[path]
+        wanted = [{name: alert["labels"][name] for name in by if name in alert["labels"]} for alert in notification["alerts"]]
+        if any(labels != notification["groupLabels"] for labels in wanted):
+            problems.append(f"{path}: {notification['groupLabels']} has {[alert['labels'] for alert in notification['alerts']]}")
+    seen = [(path, key(notification["groupLabels"])) for path, notification in groups]
+    problems += [f"{path}: {labels} came in several" for path, labels in sorted(set(seen)) if seen.count((path, labels)) > 1]
+    together = [notification for path, notification in groups if path == "/page" and len(notification["alerts"]) == 3]
+    if [{alert["labels"]["alertname"] for alert in notification["alerts"]} for notification in together] != [PAGED_TOGETHER]:
+        problems.append("not one page with all that is critical about one host")
+    report("grouping: a page for a host, a ticket for a kind of alert of a VM", problems)
 
 
 def main(config_path):

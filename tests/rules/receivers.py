@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends one alert through every receiver of our Alertmanager configuration and reads what arrives, on stand-ins.
 
-Each has to name the victim, the culprit, the runbook and the dashboard, and to bring the secret that stands in its file.
+Each has to name the victim, the culprit, the runbook and the dashboard, and to bring the secret that stands in its file. What is for
+a robot goes through deploy/alertmanager/robot.py, and is refused once.
 Usage: receivers.py alertmanager.yml
 """
 import http.server
@@ -19,6 +20,7 @@ import time
 import yaml
 
 from alertmanager import ALERTMANAGER, Alertmanager, until
+from robots import TOKEN, Group, Robot
 
 VICTIM, CULPRIT = "shop-db", "batch-7"
 ALERT = {
@@ -27,7 +29,7 @@ ALERT = {
     "annotations": {"summary": "s", "description": f"The VM {CULPRIT} had the CPU.", "runbook_url": "https://runbooks/Noisy.md",
                     "dashboard_url": "https://grafana/d/vcpu-host"},
 }
-BRIDGES = {"dingtalk", "wecom"}
+ROBOTS = ("dingtalk", "wecom")
 SECRETS = {"webhook-with-token": "webhook_token", "mail": "smtp_password", "pagerduty": "pagerduty_routing_key",
            "slack": "slack_url"}
 
@@ -83,7 +85,7 @@ def serve(server_class, handler):
     return server.server_address[1]
 
 
-def rewired(shipped, directory, web, mail):
+def rewired(shipped, directory, web, mail, robots):
     """The shipped receivers and templates, with addresses of stand-ins, secrets that exist, and one route to each."""
     config = yaml.safe_load(shipped.read_text())
     config["templates"] = [str(shipped.parent / pattern) for pattern in config["templates"]]
@@ -95,7 +97,8 @@ def rewired(shipped, directory, web, mail):
     for receiver in config["receivers"]:
         name = receiver["name"]
         for hook in receiver.get("webhook_configs", []):
-            hook["url"] = f"http://127.0.0.1:{web}/{name}"
+            path = hook["url"].split("/", 3)[3]
+            hook["url"] = f"http://{robots[name].address}/{path}" if name in robots else f"http://127.0.0.1:{web}/{name}"
         for pager in receiver.get("pagerduty_configs", []):
             pager["url"] = f"http://127.0.0.1:{web}/{name}"
         for letter in receiver.get("email_configs", []):
@@ -116,9 +119,21 @@ def problems_of(name, text):
     if name == "mail":
         text = re.sub(r"=\n", "", text).replace("=3D", "=")
         wanted += [f"Subject: [FIRING:1] VcpuNoisyNeighbour: {VICTIM} on kvm1:9752, by VM {CULPRIT}", "AUTH PLAIN"]
+    if name in ROBOTS:
+        wanted += [TOKEN, f"[FIRING:1] VcpuNoisyNeighbour: {VICTIM} on kvm1:9752, by VM {CULPRIT}"]
+    if name == "dingtalk":
+        wanted += ["&sign=", "&timestamp="]
     if name == "slack":
         wanted.append(f"[FIRING:1] VcpuNoisyNeighbour: {VICTIM} on kvm1:9752, by VM {CULPRIT}")
     return [f"does not say {what}" for what in wanted if what not in text]
+
+
+def start_robots(directory):
+    """{name: robot}, and {name: the group that it speaks to}, which refuses its first message."""
+    groups = {name: Group() for name in ROBOTS}
+    for group in groups.values():
+        group.answers.insert(0, {"errcode": 130101, "errmsg": "send too fast"})
+    return {name: Robot(name, directory, group, "SEC1" if name == "dingtalk" else None) for name, group in groups.items()}, groups
 
 
 def main(shipped):
@@ -128,7 +143,8 @@ def main(shipped):
     failed = False
     with tempfile.TemporaryDirectory() as directory:
         web, mail = serve(http.server.ThreadingHTTPServer, Web), serve(socketserver.ThreadingTCPServer, Mail)
-        config, names = rewired(pathlib.Path(shipped).resolve(), directory, web, mail)
+        robots, groups = start_robots(directory)
+        config, names = rewired(pathlib.Path(shipped).resolve(), directory, web, mail, robots)
         alertmanager = Alertmanager(config, directory)
         received = {}
         try:
@@ -139,6 +155,10 @@ def main(shipped):
                 while not arrived.empty():
                     name, text = arrived.get()
                     received.setdefault(name, text)
+                for name, group in groups.items():
+                    if not group.received.empty():
+                        path, message = group.received.get()
+                        received.setdefault(name, path + json.dumps(message, ensure_ascii=False))
                 return set(names) <= set(received)
 
             until(all_there, "deliveries")
@@ -147,6 +167,8 @@ def main(shipped):
             failed = True
         finally:
             alertmanager.stop()
+            for robot in robots.values():
+                robot.stop()
     for name in names:
         problems = problems_of(name, received[name]) if name in received else ["nothing arrived"]
         print(f"not ok receiver {name}: {'; '.join(problems)}" if problems else f"ok receiver {name}")

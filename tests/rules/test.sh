@@ -60,6 +60,7 @@ check "vmalert reads the rules as well" \
     vmalert -dryRun "-rule=$prometheus/vcpu_*.yml"
 
 tests/rules/agent.py $prometheus || failed=1
+tests/rules/import.py || failed=1
 
 check "amtool check-config" amtool check-config "$alertmanager"
 check_route pager severity=critical alertname=VcpuExporterDown
@@ -68,6 +69,8 @@ check_route ticket severity=warning alertname=VcpuNoisyNeighbour domain=web culp
 check_route dashboard severity=info alertname=VcpuOverprovisioned
 check_route ticket alertname=SomethingWithoutSeverity
 tests/rules/inhibition.py "$alertmanager" || failed=1
+tests/rules/templates.py deploy/alertmanager/templates || failed=1
+tests/rules/robot.py || failed=1
 tests/rules/receivers.py "$alertmanager" || failed=1
 
 exit $failed
