@@ -40,6 +40,16 @@ __u8 throttles_tasks = 0; /* Told at the first reading. */
  * reader's, which others want as well. */
 __u8 accounts_wanted = 0;
 
+/* Set for the first pass: threads named as vCPUs get an account, as they do
+ * later when they take such a name. */
+__u8 opens_by_name = 0;
+
+/* Accounts that were opened by name and not told yet, at most: who has ended
+ * since the last pass is still counted. What a pass finds of them becomes that
+ * number. */
+__u32 untold_accounts = 0;
+__u32 untold_found = 0;
+
 /* Said once, before loading. */
 const volatile __u8 with_culprits = 1;
 const volatile __u64 attached_at = 0; /* Boot time; threads born later are whole. */
@@ -729,6 +739,12 @@ static __always_inline struct account *open_account(struct task_struct *task,
                               BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
+static __always_inline bool has_room_for_untold(void) {
+  if (untold_accounts >= UNTOLD_ACCOUNTS) return false;
+  __sync_fetch_and_add(&untold_accounts, 1);
+  return true;
+}
+
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   u32 zero = 0;
@@ -740,6 +756,7 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   if (!record || task->pid == task->tgid) return 0;
   bpf_probe_read_kernel(start, sizeof(start), name);
   if (!named_as_vcpu(start) || account_of(task)) return 0;
+  if (!has_room_for_untold()) return 0;
   account = &record->account;
   __builtin_memset(account, 0, sizeof(*account));
   run_delay = task->sched_info.run_delay;
@@ -770,6 +787,19 @@ static __always_inline bool copied(const struct account *account,
          copy->version == *(const volatile u32 *)&account->version;
 }
 
+/* Whoever is not said to be a VM's thread has an account for a while only. */
+static __always_inline void pass_untold(struct task_struct *task,
+                                        struct account *account) {
+  struct task_struct *process = task->group_leader;
+
+  if (++account->untold <= UNTOLD_PASSES) {
+    untold_found++;
+    return;
+  }
+  bpf_task_storage_delete(&accounts, task);
+  if (!is_told(task->tgid)) bpf_task_storage_delete(&vmms, process);
+}
+
 SEC("iter/task")
 int read_accounts(struct bpf_iter__task *context) {
   struct task_struct *task = context->task;
@@ -792,11 +822,17 @@ int read_accounts(struct bpf_iter__task *context) {
     char name[TASK_NAME_LENGTH];
 
     copy_name(task, name);
-    if (!ours && !named_as_vcpu(name)) return 0;
+    if (!ours && !(opens_by_name && named_as_vcpu(name) && has_room_for_untold()))
+      return 0;
     __builtin_memset(&record->account, 0, sizeof(record->account));
     account = open_account(task, &record->account, task->sched_info.run_delay);
   }
-  if (!account || !ours) return 0;
+  if (!account) return 0;
+  if (!ours) {
+    pass_untold(task, account);
+    return 0;
+  }
+  account->untold = 0;
   /* Else it is busy; the next pass has it. */
   if (!copied(account, &record->account) && !copied(account, &record->account) &&
       !copied(account, &record->account) && !copied(account, &record->account))

@@ -25,6 +25,14 @@
 /* Culprits by name in one account; further ones are sums by kind. */
 #define NAMED_CULPRITS 16
 
+/* Anybody can name his threads as vCPUs: so many accounts are opened by name
+ * alone, before our side has told that they are a VM's. */
+#define UNTOLD_ACCOUNTS 8192
+
+/* An account that was not told in so many passes is closed, two of which our
+ * side may make for each of its own: more than StolenTime remembers. */
+#define UNTOLD_PASSES 32
+
 /* Where a culprit was found last, by a hash of who it is. */
 #define CULPRIT_HINTS_LOG2 7
 #define CULPRIT_HINTS (1 << CULPRIT_HINTS_LOG2)
@@ -73,7 +81,8 @@ struct account {
   __u64
       by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
-  __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone. */
+  __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone, like what follows. */
+  __u64 untold; /* Passes since our side told it last. */
 };
 
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.

@@ -66,16 +66,18 @@ struct RunqueueProgram::State {
   bool expected = false;
   IteratorPass own_pass = {};
 
-  void want(bool accounts) const {
-    skeleton->bss->accounts_wanted = accounts ? 1 : 0;
+  void begin_pass() const {
+    skeleton->bss->untold_found = 0;
+    skeleton->bss->accounts_wanted = 1;
   }
+  void end_pass() const { skeleton->bss->accounts_wanted = 0; }
   bool was_brought() const {
     return expected && tasks->passes() != passes_before;
   }
   Result<void> pass() {
-    want(true);
+    begin_pass();
     auto done = own_pass.read(bpf_link__fd(skeleton->links.read_accounts));
-    want(false);
+    end_pass();
     return done;
   }
 };
@@ -98,9 +100,11 @@ Result<RunqueueProgram> RunqueueProgram::open(
   if (!told) return told.error();
   RunqueueProgram program(
       std::make_unique<State>(State{std::move(skeleton), *std::move(told)}));
-  // Opens the accounts of the vCPUs that run already.
-  if (const auto first = program.read(); !first) return first.error();
   State& state = *program.state_;
+  // Opens the accounts of the vCPUs that run already.
+  state.skeleton->bss->opens_by_name = 1;
+  if (const auto first = program.read(); !first) return first.error();
+  state.skeleton->bss->opens_by_name = 0;
   if (state.skeleton->bss->throttles_tasks == 0)
     program.quota_reason_ = std::move(quota_reason);
   const int joining = bpf_program__fd(state.skeleton->progs.read_accounts);
@@ -116,15 +120,16 @@ void RunqueueProgram::expect() {
   if (!state_->tasks) return;
   state_->expected = true;
   state_->passes_before = state_->tasks->passes();
-  state_->want(true);
+  state_->begin_pass();
 }
 
 Result<AccountRecords> RunqueueProgram::read() {
-  state_->want(false);
+  state_->end_pass();
   const bool brought = state_->was_brought();
   state_->expected = false;
   if (!brought)
     if (auto done = state_->pass(); !done) return done.error();
+  state_->skeleton->bss->untold_accounts = state_->skeleton->bss->untold_found;
   const IteratorPass& pass = brought ? state_->tasks->last() : state_->own_pass;
   if (!pass.whole()) return malformed("an account of a vCPU");
   AccountRecords records;
@@ -133,6 +138,10 @@ Result<AccountRecords> RunqueueProgram::read() {
   });
   records.sort();
   return records;
+}
+
+std::size_t RunqueueProgram::untold() const {
+  return state_->skeleton->bss->untold_accounts;
 }
 
 RunqueueProgram::~RunqueueProgram() {
@@ -159,6 +168,8 @@ void RunqueueProgram::expect() {}
 Result<AccountRecords> RunqueueProgram::read() {
   return failed("this program was built without eBPF");
 }
+
+std::size_t RunqueueProgram::untold() const { return 0; }
 
 RunqueueProgram::~RunqueueProgram() = default;
 

@@ -64,6 +64,10 @@ class RunqueueProgram {
   // pass.
   Result<AccountRecords> read();
 
+  // Threads that have an account by their name alone, as of the last read() and
+  // with those since.
+  std::size_t untold() const;
+
   // Why time stopped by a quota is not told apart; empty: it is.
   const std::string& quota_missing_reason() const { return quota_reason_; }
 

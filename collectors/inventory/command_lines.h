@@ -7,6 +7,10 @@
 // of at most kMaxReaders; a scrape waits a little for the new ones and goes on
 // without those that hang: they join a later scrape.
 //
+// Anybody can make his own hang for good. So an ordinary user's are read by
+// kUserReaders at most, all ordinary users' together by kOrdinaryReaders, and
+// system users' come first: somebody always reads theirs.
+//
 // A process is known by its pid, start time and name, so that an exec (a
 // launcher that turns into its VM) and a reused pid are read anew. Of each no
 // more is kept than which VM it is: anybody may make his command line as long
@@ -20,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -43,6 +48,9 @@ class CommandLines {
   };
   // The text of the file; empty where the process has none.
   using Reader = std::function<Result<std::string>(pid_t)>;
+  // Whose process it is, by its real uid; never blocks. Empty: not told, which
+  // counts as one ordinary user.
+  using OwnerOf = std::function<std::optional<uid_t>(pid_t)>;
 
   struct Found {
     bool read = false;             // False: not yet, or nothing could be.
@@ -50,10 +58,12 @@ class CommandLines {
   };
 
   static constexpr int kMaxReaders = 32;
+  static constexpr int kOrdinaryReaders = 24;
+  static constexpr int kUserReaders = 2;
 
   explicit CommandLines(const Roots& roots);
   // For tests: `reader` stands for reading the file, and may block.
-  explicit CommandLines(Reader reader);
+  CommandLines(Reader reader, OwnerOf owner_of);
 
   // Asks for these processes and forgets all others. Waits at most `patience`
   // for those not asked before.
@@ -71,8 +81,14 @@ class CommandLines {
 
  private:
   struct State;
-  void start_readers();  // With the mutex held.
-  static void read_queued(const std::shared_ptr<State>& state);
+  struct Waiting;
+  // With the mutex held:
+  void forget_all_but(const std::set<Key>& wanted);
+  void start_readers();
+  static std::optional<Waiting> take_next(State& state);
+
+  static void read(const std::shared_ptr<State>& state, const Waiting& one);
+  static void read_queued(const std::shared_ptr<State>& state, Waiting first);
   // Shared with readers, which may outlive this object if they hang.
   std::shared_ptr<State> state_;
 };

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <string_view>
 #include <tuple>
 
 #include "collectors/base/label_text.h"
+#include "collectors/inventory/vm_limits.h"
 
 namespace vcpu {
 namespace {
@@ -15,14 +17,31 @@ constexpr std::size_t kUuidPart = 8;
 
 using Process = DomainNames::Process;
 
-std::vector<std::size_t> oldest_first(const std::vector<Process>& processes) {
+bool is_systems(const Process& process) {
+  return is_system_user(process.owner);
+}
+
+// System users' first, then the oldest.
+std::vector<std::size_t> by_precedence(const std::vector<Process>& processes) {
   std::vector<std::size_t> order(processes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const auto& left = processes[a];
-    const auto& right = processes[b];
-    return std::pair(left.start_ticks, left.pid) <
-           std::pair(right.start_ticks, right.pid);
+  const auto rank = [&](std::size_t i) {
+    return std::tuple(!is_systems(processes[i]), processes[i].start_ticks,
+                      processes[i].pid);
+  };
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
+  return order;
+}
+
+// Without those that are the second process of a VM.
+std::vector<std::size_t> one_for_each_vm(
+    const std::vector<Process>& processes) {
+  std::set<std::tuple<std::string, std::string, uid_t>> machines;
+  auto order = by_precedence(processes);
+  std::erase_if(order, [&](std::size_t i) {
+    const auto& [name, uuid, pid, start_ticks, owner] = processes[i];
+    return !uuid.empty() && !machines.emplace(name, uuid, owner).second;
   });
   return order;
 }
@@ -39,23 +58,35 @@ std::string qualified(const Process& process) {
 
 }  // namespace
 
+DomainNames::Names& DomainNames::shared_with(const Process& process) {
+  return is_systems(process) ? shared_by_system_users_ : shared_by_others_;
+}
+
+void DomainNames::learn_shared(const std::vector<Process>& processes,
+                               const std::vector<std::size_t>& shown) {
+  std::set<std::string_view> of_system_users;
+  std::set<std::string_view> of_others;
+  for (const std::size_t i : shown) {
+    const auto& process = processes[i];
+    auto& of_equals = is_systems(process) ? of_system_users : of_others;
+    const bool first = of_equals.insert(process.name).second;
+    if (!first ||
+        (!is_systems(process) && of_system_users.contains(process.name)))
+      shared_with(process).insert(process.name);
+  }
+  const auto bound = [](Names& shared, const auto& borne) {
+    if (shared.size() <= kMaxShared) return;
+    std::erase_if(shared,
+                  [&](const auto& name) { return !borne.contains(name); });
+  };
+  bound(shared_by_system_users_, of_system_users);
+  bound(shared_by_others_, of_others);
+}
+
 std::vector<std::string> DomainNames::assign(
     const std::vector<Process>& processes) {
-  std::set<std::tuple<std::string, std::string, uid_t>> machines;
-  std::map<std::string, int> of_name;
-  std::vector<std::size_t> shown;
-  for (const std::size_t i : oldest_first(processes)) {
-    const auto& process = processes[i];
-    const bool second =
-        !process.uuid.empty() &&
-        !machines.emplace(process.name, process.uuid, process.owner).second;
-    if (second) continue;
-    shown.push_back(i);
-    if (++of_name[process.name] > 1) shared_.insert(process.name);
-  }
-  if (shared_.size() > kMaxShared)
-    std::erase_if(shared_,
-                  [&](const auto& name) { return !of_name.contains(name); });
+  auto shown = one_for_each_vm(processes);
+  learn_shared(processes, shown);
 
   std::vector<std::string> labels(processes.size());
   std::set<std::string> taken;
@@ -68,17 +99,26 @@ std::vector<std::string> DomainNames::assign(
     labels[i] = std::move(label);
   };
   // Who has a label keeps it, unless it is a name that has come to be shared.
-  std::erase_if(shown, [&](std::size_t i) {
+  const auto keep = [&](std::size_t i) {
     const auto& process = processes[i];
     const auto had = given_.find({process.pid, process.start_ticks});
-    if (had == given_.end() || shared_.contains(had->second)) return false;
+    if (had == given_.end() || shared_with(process).contains(had->second))
+      return false;
     give(i, had->second);
     return true;
-  });
-  for (const std::size_t i : shown) {
-    const auto& process = processes[i];
-    give(i, shared_.contains(process.name) ? qualified(process) : process.name);
-  }
+  };
+  const auto name_all = [&](auto first, auto last) {
+    for (auto i = std::stable_partition(first, last, keep); i != last; ++i) {
+      const auto& process = processes[*i];
+      give(*i, shared_with(process).contains(process.name) ? qualified(process)
+                                                           : process.name);
+    }
+  };
+  const auto others =
+      std::find_if_not(shown.begin(), shown.end(),
+                       [&](std::size_t i) { return is_systems(processes[i]); });
+  name_all(shown.begin(), others);
+  name_all(others, shown.end());
   given_ = std::move(given);
   return labels;
 }

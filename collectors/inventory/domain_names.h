@@ -9,6 +9,10 @@
 // in a migration on this host: the older one is shown until it ends. Of another
 // owner it is somebody who calls himself so, and hides nobody.
 //
+// That holds among system users' VMs, and among ordinary users'. What an
+// ordinary user starts, before or after, changes no label of a system user's
+// VM: where both have a name, the ordinary one's alone is made longer.
+//
 // Keeps the names that have been shared once; beyond kMaxShared of them those
 // that nobody bears now are forgotten, as anybody can make up any number. One
 // scrape, one thread.
@@ -18,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -44,7 +49,14 @@ class DomainNames {
 
  private:
   using Identity = std::pair<pid_t, std::uint64_t>;
-  std::set<std::string> shared_;
+  using Names = std::set<std::string, std::less<>>;
+
+  Names& shared_with(const Process& process);
+  void learn_shared(const std::vector<Process>& processes,
+                    const std::vector<std::size_t>& shown);
+
+  Names shared_by_system_users_;
+  Names shared_by_others_;                 // Or with a system user.
   std::map<Identity, std::string> given_;  // At the last scrape.
 };
 

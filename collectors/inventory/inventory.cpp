@@ -50,12 +50,34 @@ bool of_another(const std::vector<Task>& tasks,
   });
 }
 
-std::map<std::string_view, const LibvirtDomain*> by_uuid(
-    const LibvirtView& libvirt) {
-  std::map<std::string_view, const LibvirtDomain*> domains;
+struct DomainOfVm {
+  const LibvirtDomain* domain;
+  Vm* vm = nullptr;
+};
+
+bool comes_before(const Vm& one, const Vm& other) {
+  const auto rank = [](const Vm& vm) {
+    return std::tuple(!is_system_user(vm.uid.value_or(kUnknownUser)),
+                      vm.start_ticks, vm.pid);
+  };
+  return rank(one) < rank(other);
+}
+
+// By name and uuid, and each domain to one VM: anybody can start a process with
+// those of another's.
+void add_libvirt(const LibvirtView& libvirt, std::vector<Vm>& vms) {
+  std::map<std::string_view, DomainOfVm> domains;
   for (const auto& domain : libvirt.domains)
-    domains.emplace(domain.uuid, &domain);
-  return domains;
+    domains.emplace(domain.uuid, DomainOfVm{&domain});
+  for (Vm& vm : vms) {
+    const auto known = domains.find(vm.uuid);
+    if (known == domains.end()) continue;
+    auto& [domain, taken] = known->second;
+    if (label_text(domain->name) != vm.name) continue;
+    if (taken == nullptr || comes_before(vm, *taken)) taken = &vm;
+  }
+  for (const auto& [uuid, one] : domains)
+    if (one.vm != nullptr) one.vm->libvirt = one.domain;
 }
 
 }  // namespace
@@ -102,7 +124,6 @@ Result<Snapshot> Inventory::take(Families& said) {
       alive.push_back({&instance, std::move(tasks), tasks_->facts(pid)});
   }
   const auto labels = name(alive);
-  const auto libvirt = by_uuid(*snapshot.libvirt);
   std::vector<VmCgroups::Member> members;
   for (std::size_t i = 0; i < alive.size(); ++i) {
     if (labels[i].empty()) {
@@ -113,14 +134,11 @@ Result<Snapshot> Inventory::take(Families& said) {
     Vm vm = make_vm(*alive[i].instance, labels[i], alive[i].tasks);
     if (facts) vm.memory_use = alive[i].instance->raise(facts->memory);
     members.push_back({vm.id(), facts ? facts->groups : 0});
-    // By both: anybody can start a process with a uuid that is not his.
-    const auto known = libvirt.find(vm.uuid);
-    if (known != libvirt.end() && label_text(known->second->name) == vm.name)
-      vm.libvirt = known->second;
     snapshot.vms.push_back(std::move(vm));
   }
   std::sort(snapshot.vms.begin(), snapshot.vms.end(),
             [](const Vm& a, const Vm& b) { return a.domain < b.domain; });
+  add_libvirt(*snapshot.libvirt, snapshot.vms);
   tasks_->report(said);
   cgroups_->begin(members);
   snapshot.cgroups = cgroups_;

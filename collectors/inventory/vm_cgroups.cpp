@@ -60,9 +60,8 @@ std::string pod_uid(std::string_view path) {
     return shape == '-' ? c == '-' || c == '_'
                         : std::isxdigit(static_cast<unsigned char>(c)) != 0;
   };
-  const auto kubepods = path.find("/kubepods");
-  if (kubepods == std::string_view::npos) return {};
-  path.remove_prefix(kubepods);
+  if (!path.starts_with("/kubepods/") && !path.starts_with("/kubepods.slice/"))
+    return {};
   for (auto at = path.find(kPod); at != std::string_view::npos;
        at = path.find(kPod, at + 1)) {
     std::string uid(path.substr(at + kPod.size(), kShape.size()));

@@ -91,7 +91,10 @@ std::string_view vm_group(std::string_view path);
 bool is_named_as_vm(std::string_view path);
 
 // The uid of the Kubernetes pod that a group is in, as kube_pod_info has it;
-// empty: in none.
+// empty: in none. Pods are where only root makes groups, at the top of the
+// hierarchy: whoever has been given a group may call those below it kubepods,
+// so that the pods of a kubelet that begins further down (--cgroup-root) are
+// not told either.
 std::string pod_uid(std::string_view path);
 
 }  // namespace vcpu

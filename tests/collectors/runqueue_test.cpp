@@ -376,10 +376,13 @@ TEST_F(Runqueue, ThreadsThatHaveEndedHoldNoMemory) {
   };
   const auto before = slab();
   ASSERT_GT(before, 0);
-  for (int i = 0; i < kThreads; ++i)
+  for (int i = 0; i < kThreads; ++i) {
     std::thread([] {
       ::pthread_setname_np(::pthread_self(), "CPU 9/KVM");
     }).join();
+    // Makes room for as many again.
+    if (i % (UNTOLD_ACCOUNTS / 2) == 0) collect_now();
+  }
   // What is freed waits for a grace period.
   EXPECT_TRUE(eventually([&] { return slab() - before < kThreads * 3 / 4; }))
       << slab() - before << " KiB more";
@@ -722,6 +725,77 @@ TEST_F(RunqueueJoined, CostsAPassNothingThatNobodyExpects) {
   EXPECT_EQ(accounts_in_pass(), 1U);
   program_.reset();
   EXPECT_EQ(accounts_in_pass(), 0U);
+}
+
+// Anybody can name his threads as vCPUs, and our control group pays for what
+// the kernel keeps of them.
+class RunqueueCrowd : public RunqueueJoined {
+ protected:
+  void SetUp() override {
+    RunqueueJoined::SetUp();
+    if (!program_) return;
+    const std::size_t others = program_->untold();
+    if (others > UNTOLD_ACCOUNTS / 2)
+      GTEST_SKIP() << others << " threads of others are named as vCPUs";
+  }
+
+  static std::vector<std::string> vcpus(std::size_t count) {
+    return std::vector<std::string>(count, "CPU 0/KVM");
+  }
+
+  void pass(std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) ASSERT_TRUE(program_->read());
+  }
+};
+
+TEST_F(RunqueueCrowd, OfNoVmLosesItsAccountsAndAVmsVcpuKeepsIts) {
+  constexpr std::size_t kThreads = 300;
+  FakeVm crowd({"crowd"}, vcpus(kThreads));
+  for (const pid_t pid : {crowd.pid(), vm_.pid()}) pin(pid, 0);
+  const pid_t named_so = compete(crowd);
+  const pid_t vcpu = compete(vm_);
+  program_->tell({crowd.pid(), named_so, vm_.pid(), vcpu});
+  ASSERT_GT(waited(named_so), 0U);
+  const auto of_vcpu = waited(vcpu);
+  ASSERT_GT(of_vcpu, 0U);
+  EXPECT_GE(program_->untold(), kThreads - 1);
+
+  program_->tell({vm_.pid(), vcpu});
+  pass(UNTOLD_PASSES + 1);
+  EXPECT_LT(program_->untold(), kThreads - 1);
+  EXPECT_EQ(waited(vcpu), of_vcpu);
+  // It gets a new one if it is a VM's after all.
+  program_->tell({crowd.pid(), named_so, vm_.pid(), vcpu});
+  EXPECT_EQ(waited(named_so), 0U);
+  compete(crowd);
+  EXPECT_GT(waited(named_so), 0U);
+}
+
+TEST_F(RunqueueCrowd, HasNoMoreAccountsThanThereIsRoomFor) {
+  // Each CPU may pass the bound by the one that it is about to open.
+  const auto most = static_cast<std::size_t>(UNTOLD_ACCOUNTS +
+                                             ::sysconf(_SC_NPROCESSORS_CONF));
+  FakeVm crowd({"crowd"}, vcpus(UNTOLD_ACCOUNTS + 200));
+  EXPECT_GE(program_->untold(), UNTOLD_ACCOUNTS);
+  EXPECT_LE(program_->untold(), most);
+  pass(2);
+  EXPECT_LE(program_->untold(), most);
+
+  FakeVm late(qemu_argv("late", "cccccccc-0000-0000-0000-00000000000f"),
+              {"CPU 0/KVM", "CPU 1/KVM"});
+  const auto threads =
+      list_numbers("/proc/" + std::to_string(late.pid()) + "/task");
+  ASSERT_TRUE(threads);
+  program_->tell({late.pid(), threads->at(1)});
+  pass(1);
+  pin(late.pid(), 0);
+  EXPECT_EQ(compete(late), threads->at(1));
+  EXPECT_GT(waited(threads->at(1)), 0U);
+  crowd.kill();
+  EXPECT_TRUE(eventually([&] {
+    pass(1);
+    return program_->untold() < UNTOLD_ACCOUNTS;
+  }));
 }
 
 TEST_F(Runqueue, ClosedItSaysThatItTakesARestart) {

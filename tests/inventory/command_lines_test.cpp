@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -112,10 +113,25 @@ class Host {
   int hung_ = 0;
 };
 
+constexpr uid_t kRoot = 0;
+constexpr uid_t kLibvirtOfDebian = 64055;
+constexpr uid_t kAnn = 1000;
+
+CommandLines::OwnerOf all_owned_by(uid_t user) {
+  return [user](pid_t /*pid*/) { return user; };
+}
+
 class CommandLinesTest : public testing::Test {
  protected:
   CommandLinesTest()
-      : lines_([host = host_](pid_t pid) { return host->read(pid); }) {}
+      : lines_([host = host_](pid_t pid) { return host->read(pid); },
+               [this](pid_t pid) { return owner_of(pid); }) {}
+
+  // Root, where nobody is said.
+  std::optional<uid_t> owner_of(pid_t pid) const {
+    const auto owner = owners_.find(pid);
+    return owner == owners_.end() ? kRoot : owner->second;
+  }
 
   // Readers let go, so that none outlives its test.
   ~CommandLinesTest() override {
@@ -132,7 +148,20 @@ class CommandLinesTest : public testing::Test {
     });
   }
 
+  // `count` processes from `first` on, all of which hang.
+  std::vector<Key> hanging_processes(pid_t first, int count,
+                                     std::optional<uid_t> owner) {
+    std::vector<Key> keys;
+    for (pid_t pid = first; pid < first + count; ++pid) {
+      host_->hang(pid);
+      owners_[pid] = owner;
+      keys.push_back({pid, 1, "kvm"});
+    }
+    return keys;
+  }
+
   std::shared_ptr<Host> host_ = std::make_shared<Host>();
+  std::map<pid_t, std::optional<uid_t>> owners_;
   CommandLines lines_;
   const Key one_{1, 10, "kvm"};
   const Key two_{2, 20, "kvm"};
@@ -245,11 +274,7 @@ TEST_F(CommandLinesTest, ThatHungArriveWhenTheyCan) {
 }
 
 TEST_F(CommandLinesTest, HangInSoManyReadersAndNoMore) {
-  std::vector<Key> keys;
-  for (pid_t pid = 1; pid <= CommandLines::kMaxReaders + 4; ++pid) {
-    host_->hang(pid);
-    keys.push_back({pid, 1, "kvm"});
-  }
+  const auto keys = hanging_processes(1, CommandLines::kMaxReaders + 4, kRoot);
   EXPECT_TRUE(asked_until(
       keys, [&] { return host_->hung() == CommandLines::kMaxReaders; }));
   const auto threads = threads_of_this_process();
@@ -264,6 +289,49 @@ TEST_F(CommandLinesTest, HangInSoManyReadersAndNoMore) {
     EXPECT_EQ(name(lines_.find(key)), std::to_string(key.pid));
 }
 
+// A user has what he can do without, and none of the others waits for him.
+TEST_F(CommandLinesTest, ThatAnOrdinaryUserMakesHangHoldUpNobodyElse) {
+  constexpr uid_t kBob = 1001;
+  const auto hanging = hanging_processes(1, 100, kAnn);
+  ASSERT_TRUE(asked_until(
+      hanging, [&] { return host_->hung() == CommandLines::kUserReaders; }));
+  owners_[501] = kLibvirtOfDebian;
+  owners_[502] = kBob;
+  auto keys = hanging;
+  keys.insert(keys.end(), {{501, 1, "kvm"}, {502, 1, "kvm"}});
+  EXPECT_TRUE(
+      asked_until(keys, [&] { return lines_.pending() == hanging.size(); }));
+  EXPECT_EQ(name(lines_.find({501, 1, "kvm"})), "501");
+  EXPECT_EQ(name(lines_.find({502, 1, "kvm"})), "502");
+  EXPECT_EQ(host_->hung(), CommandLines::kUserReaders);
+}
+
+// Somebody may have many users, by containers.
+TEST_F(CommandLinesTest, ThatOrdinaryUsersMakeHangHoldUpNoSystemUser) {
+  constexpr uid_t kFirst = 100000;
+  std::vector<Key> keys;
+  for (pid_t number = 0; number < 100; ++number) {
+    const auto his = hanging_processes(1000 + 3 * number, 3,
+                                       kFirst + static_cast<uid_t>(number));
+    keys.insert(keys.end(), his.begin(), his.end());
+  }
+  ASSERT_TRUE(asked_until(
+      keys, [&] { return host_->hung() == CommandLines::kOrdinaryReaders; }));
+  const auto hanging = keys.size();
+  keys.push_back({501, 1, "kvm"});
+  EXPECT_TRUE(asked_until(keys, [&] { return lines_.pending() == hanging; }));
+  EXPECT_EQ(name(lines_.find({501, 1, "kvm"})), "501");
+  EXPECT_EQ(host_->hung(), CommandLines::kOrdinaryReaders);
+}
+
+TEST_F(CommandLinesTest, ThatHangAndAreNobodysAreOneUsers) {
+  const auto keys = hanging_processes(1, 100, std::nullopt);
+  ASSERT_TRUE(asked_until(
+      keys, [&] { return host_->hung() == CommandLines::kUserReaders; }));
+  host_->release();
+  EXPECT_TRUE(asked_until(keys, [&] { return lines_.pending() == 0; }));
+}
+
 TEST_F(CommandLinesTest, ThatComeAfterTheirProcessEndedAreNotKept) {
   host_->hang(1);
   lines_.request({one_}, kNoPatience);
@@ -276,11 +344,7 @@ TEST_F(CommandLinesTest, ThatComeAfterTheirProcessEndedAreNotKept) {
 }
 
 TEST_F(CommandLinesTest, StillQueuedAreNotReadForEndedProcesses) {
-  std::vector<Key> hanging;
-  for (pid_t pid = 1; pid <= CommandLines::kMaxReaders; ++pid) {
-    host_->hang(pid);
-    hanging.push_back({pid, 1, "kvm"});
-  }
+  const auto hanging = hanging_processes(1, CommandLines::kMaxReaders, kRoot);
   lines_.request(hanging, kNoPatience);
   ASSERT_TRUE(
       eventually([&] { return host_->hung() == CommandLines::kMaxReaders; }));
@@ -306,7 +370,8 @@ TEST(CommandLines, MayGoWhileAReaderHangs) {
   const auto host = std::make_shared<Host>();
   host->hang(1);
   {
-    CommandLines lines([host](pid_t pid) { return host->read(pid); });
+    CommandLines lines([host](pid_t pid) { return host->read(pid); },
+                       all_owned_by(kRoot));
     lines.request({{1, 10, "kvm"}}, kNoPatience);
     ASSERT_TRUE(eventually([&] { return host->hung() == 1; }));
   }
@@ -318,13 +383,14 @@ TEST(CommandLines, MayGoWhileAReaderHangs) {
 // Of a hundred thousand options no more is kept than what a label can hold.
 TEST(CommandLines, AreKeptShort) {
   const auto text = command_line(std::string(200'000, 'x'));
-  CommandLines lines([&](pid_t /*pid*/) { return text; });
+  CommandLines lines([&](pid_t /*pid*/) { return text; }, all_owned_by(kRoot));
   lines.request({{1, 10, "kvm"}}, kForever);
   EXPECT_LE(name(lines.find({1, 10, "kvm"})).size(), 256U);
 }
 
 TEST(CommandLines, SayThatAProcessIsNoVm) {
-  CommandLines lines([](pid_t /*pid*/) { return std::string("bash"); });
+  CommandLines lines([](pid_t /*pid*/) { return std::string("bash"); },
+                     all_owned_by(kRoot));
   lines.request({{1, 10, "bash"}}, kForever);
   EXPECT_EQ(name(lines.find({1, 10, "bash"})), "no VM");
 }

@@ -17,6 +17,10 @@ using testing::IsEmpty;
 
 using Process = DomainNames::Process;
 
+constexpr uid_t kRoot = 0;
+constexpr uid_t kLibvirtOfDebian = 64055;
+constexpr uid_t kNobody = 65534;
+
 constexpr const char* kA = "aaaaaaaa-1234-1234-1234-123456789abc";
 constexpr const char* kB = "bbbbbbbb-1234-1234-1234-123456789abc";
 
@@ -76,8 +80,51 @@ TEST(DomainNames, ShowTheOlderOfTwoProcessesOfOneVm) {
 
 TEST(DomainNames, HideNobodyBehindAnothersProcess) {
   DomainNames names;
-  EXPECT_THAT(names.assign({{"web", kA, 9, 10, 65534}, {"web", kA, 8, 20, 0}}),
-              ElementsAre("web@aaaaaaaa", "web@aaaaaaaa@8"));
+  EXPECT_THAT(
+      names.assign({{"web", kA, 9, 10, kNobody}, {"web", kA, 8, 20, kRoot}}),
+      ElementsAre("web@aaaaaaaa", "web"));
+}
+
+TEST(DomainNames, OfASystemUsersVmAreChangedByNoOrdinaryUser) {
+  const Process genuine{"bank", kA, 9, 10, kLibvirtOfDebian};
+  DomainNames names;
+  ASSERT_THAT(names.assign({genuine}), ElementsAre("bank"));
+  EXPECT_THAT(
+      names.assign(
+          {genuine, {"bank", kA, 7, 5, kNobody}, {"bank", kB, 8, 20, kNobody}}),
+      ElementsAre("bank", "bank@aaaaaaaa", "bank@bbbbbbbb"));
+  EXPECT_THAT(names.assign({genuine}), ElementsAre("bank"));
+}
+
+TEST(DomainNames, AreASystemUsersWhoeverWasThereBefore) {
+  const Process early{"bank", kA, 7, 5, kNobody};
+  const Process second{"bank", kB, 8, 6, kNobody};
+  DomainNames names;
+  ASSERT_THAT(names.assign({early}), ElementsAre("bank"));
+  ASSERT_THAT(names.assign({early, second}),
+              ElementsAre("bank@aaaaaaaa", "bank@bbbbbbbb"));
+  EXPECT_THAT(names.assign({early, {"bank", kA, 9, 10, kRoot}}),
+              ElementsAre("bank@aaaaaaaa", "bank"));
+  EXPECT_THAT(DomainNames().assign({{"bank@aaaaaaaa", kB, 6, 1, kNobody},
+                                    {"bank", kA, 9, 10, kRoot},
+                                    {"bank", kB, 8, 11, kRoot}}),
+              ElementsAre("bank@aaaaaaaa@6", "bank@aaaaaaaa", "bank@bbbbbbbb"));
+}
+
+TEST(DomainNames, ThatWereASystemUsersDoNotPassToWhoHadThemLonger) {
+  const Process impostor{"bank", kB, 8, 20, kNobody};
+  DomainNames names;
+  names.assign({{"bank", kA, 9, 10, kRoot}, impostor});
+  EXPECT_THAT(names.assign({impostor}), ElementsAre("bank@bbbbbbbb"));
+  EXPECT_THAT(names.assign({{"bank", kA, 10, 30, kNobody}}),
+              ElementsAre("bank@aaaaaaaa"));
+}
+
+TEST(DomainNames, AreSharedAmongSystemUsersToo) {
+  EXPECT_THAT(DomainNames().assign({{"bank", kA, 9, 10, kRoot},
+                                    {"bank", kB, 8, 20, kLibvirtOfDebian},
+                                    {"bank", kA, 7, 5, kNobody}}),
+              ElementsAre("bank@aaaaaaaa", "bank@bbbbbbbb", "bank@aaaaaaaa@7"));
 }
 
 TEST(DomainNames, DoNotPassFromOneVmToAnother) {
@@ -142,7 +189,8 @@ TEST(DomainNames, AreUniqueWhateverVmsAreCalled) {
     std::vector<Process> processes;
     for (pid_t pid = 1; pid < 8; ++pid) {
       processes.push_back({names[random() % names.size()],
-                           uuids[random() % uuids.size()], pid, random() % 5});
+                           uuids[random() % uuids.size()], pid, random() % 5,
+                           random() % 2 == 0 ? kRoot : kNobody});
     }
     const auto labels = domains.assign(processes);
     ASSERT_EQ(labels.size(), processes.size());

@@ -283,6 +283,30 @@ TEST_F(InventoryOnATree, AddsWhatLibvirtKnowsByUuid) {
   EXPECT_EQ(find_vm(snapshot, "not the bank")->libvirt, nullptr);
 }
 
+// Whoever began first, and whatever he says of himself.
+TEST_F(InventoryOnATree, AddsWhatLibvirtKnowsToASystemUsersVmAlone) {
+  constexpr uid_t kNobody = 65534;
+  LibvirtView view;
+  view.domains = {{kUuid, "bank", "paused", 2, 4, {}}};
+  auto inventory = inventory_on(
+      tree_.roots(), std::make_shared<const LibvirtView>(std::move(view)));
+  const auto start = [&](pid_t pid, uid_t uid) {
+    const ThreadFigures figures{.uid = uid};
+    tree_.process(pid, "qemu-system-x86", qemu_argv("bank", kUuid), figures)
+        .thread(pid + 1, "CPU 0/KVM", figures);
+  };
+  start(100, kNobody);
+  start(200, 64055);
+  start(300, kNobody);
+  const auto snapshot = *inventory.take(said_);
+  ASSERT_THAT(snapshot.vms, SizeIs(2));
+  ASSERT_NE(find_vm(snapshot, "bank"), nullptr);
+  EXPECT_EQ(find_vm(snapshot, "bank")->pid, 200);
+  EXPECT_NE(find_vm(snapshot, "bank")->libvirt, nullptr);
+  for (const auto& vm : snapshot.vms)
+    EXPECT_EQ(vm.libvirt != nullptr, vm.pid == 200) << vm.domain;
+}
+
 TEST_F(InventoryOnATree, TellsMemoryAndStartOfAProcess) {
   auto argv = qemu_argv("web", kUuid);
   argv.insert(argv.end(), {"-m", "512"});

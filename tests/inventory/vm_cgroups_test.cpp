@@ -165,17 +165,31 @@ TEST(VmGroup, IsAboveItsThreads) {
   EXPECT_EQ(vm_group(""), "");
 }
 
-TEST(PodUid, IsThatOfTheInnermostPod) {
+TEST(PodUid, IsThatOfThePodAtTheTop) {
   const std::string uid = "0a1b2c3d-1111-2222-3333-444455556666";
   EXPECT_EQ(pod_uid("/kubepods/burstable/pod" + uid + "/77"), uid);
-  EXPECT_EQ(pod_uid("/sys/fs/cgroup/kubepods.slice/kubepods-"
+  EXPECT_EQ(pod_uid("/kubepods.slice/kubepods-"
                     "pod0a1b2c3d_1111_2222_3333_444455556666.slice/a.scope"),
             uid);
   EXPECT_EQ(pod_uid("/kubepods/pod7/pod" + uid), uid);
   EXPECT_EQ(pod_uid("/kubepods/burstable/pod0a1b2c3d-1111"), "");
   EXPECT_EQ(pod_uid("/kubepods/pod0a1b2c3d-1111-2222-3333-44445555666x"), "");
+  EXPECT_EQ(pod_uid("/kubepods/pod" + uid +
+                    "/77/pod99999999-1111-2222-3333-444455556666"),
+            uid);
   EXPECT_EQ(pod_uid("/user.slice/pod" + uid), "");
   EXPECT_EQ(pod_uid(""), "");
+}
+
+// Below a group that he has been given anybody may call his own as he likes.
+TEST(PodUid, IsNotWhatAnotherGroupBelowCallsItself) {
+  const std::string pod = "pod0a1b2c3d-1111-2222-3333-444455556666";
+  EXPECT_EQ(pod_uid("/user.slice/user-1000.slice/user@1000.service/kubepods/" +
+                    pod + "/77"),
+            "");
+  EXPECT_EQ(pod_uid("/docker/77/kubelet/kubepods/burstable/" + pod), "");
+  EXPECT_EQ(pod_uid("/kubepods.slices/" + pod), "");
+  EXPECT_EQ(pod_uid("/kubepodsandmore/" + pod), "");
 }
 
 TEST(NamedAsVm, IsNotWhatOnlyLooksLikeIt) {
