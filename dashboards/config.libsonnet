@@ -155,8 +155,9 @@
       VcpuIoLatencySurge: {
         warning: { above: 0.05, times: 5, past: '1h', withoutPast: 0.2, 'for': '5m' },
       },
+      // Share of the time that something of the VM waits for I/O; its disks finished requests within `past`.
       VcpuIoStalled: {
-        warning: { window: '2m', 'for': '1m' },
+        warning: { window: '2m', pressure: 0.9, past: '1h', 'for': '1m' },
       },
 
       // Degrees Celsius; rises of the count of throttles.

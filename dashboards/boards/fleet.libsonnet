@@ -100,7 +100,7 @@ local panel = import '../lib/panel.libsonnet';
         }), limits: { warning: null, critical: null }, width: 85 },
         { from: 'alertname', name: 'Alert' },
         board.hostColumn,
-        board.vmColumn { empty: '-' },
+        board.vmColumn,
       ],
     ) + { options+: { sortBy: [{ displayName: 'Severity', desc: false }] } } + panel.whenEmpty('No alert fires') + panel.wide(2),
   ],

@@ -19,6 +19,8 @@ local panel = import '../lib/panel.libsonnet';
   local worst = select(recorded.worstContention),
   local others = 'culprit_kind=~"domain|overhead|host"',
   local stolen = rate('vcpu_stolen_by_seconds_total', others),
+  local byCulprit(matchers) = 'sum by (job, instance, domain, culprit_kind, culprit) (%s)' %
+                              rate('vcpu_stolen_by_seconds_total', matchers),
   local memory(kind) = select('vcpu_host_memory_bytes', 'kind="%s"' % kind),
 
   local glance = [
@@ -74,13 +76,13 @@ local panel = import '../lib/panel.libsonnet';
     panel.table(
       'Who steals from whom',
       'Of the time that a VM waits for a CPU, the part that another VM or a process of the host had it: seconds per second, all its ' +
-      "vCPUs. Kind `domain` is another VM's vCPU, `overhead` its other threads, `host` a process.",
-      [panel.target('topk($top, sum by (job, instance, domain, culprit_kind, culprit) (%s) > 0)' % stolen)],
+      "vCPUs. Kind `domain` is another VM's vCPU, `overhead` its other threads, `host` a process; a click on a VM shows it.",
+      [panel.target('topk($top, (%s) > 0)' % board.culprits(byCulprit, others))],
       [
-        { from: 'domain', name: 'Waits', width: 120, links: board.tableToVm('Waits', '${instance}') },
-        { from: 'culprit', name: 'Has the CPU', width: 130, links: board.hereToVm('Has the CPU') },
-        { from: 'culprit_kind', name: 'Kind', width: 85 },
-        { from: 'A', name: 'Takes, s/s', unit: 's', bar: null },
+        { from: 'domain', name: 'Waits', width: 110, links: board.tableToVm('Waits') },
+      ] + board.culpritColumns + [
+        { from: 'A', name: 'Takes, s/s', unit: 's', width: 85 },
+        board.rowsHost,
       ],
     ) + panel.sortedBy('Takes, s/s') + panel.whenEmpty('Nobody') + panel.wide(4),
     panel.bargauge(

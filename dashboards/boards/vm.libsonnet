@@ -14,6 +14,7 @@ local panel = import '../lib/panel.libsonnet';
   local quantile(share) =
     board.quantile(share, 'vcpu_runqueue_latency_seconds', 'domain="$domain"'),
   local byCulprit(expr) = 'sum by (job, instance, domain, culprit_kind, culprit) (%s)' % expr,
+  local culprits = board.culprits(function(matchers) byCulprit(board.rate('vcpu_stolen_by_seconds_total', matchers)), 'domain="$domain"'),
   local byVcpu(expr) = 'sum by (job, instance, vcpu) (%s)' % expr,
   local vcpu = 'vCPU {{vcpu}}',
 
@@ -103,21 +104,20 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.stacked + panel.colours(kindColours) + panel.wide(3),
     panel.table(
       'Culprits now',
-      'The same, ranked. A click on a culprit that is a VM shows that VM. Kind `domain` and `overhead` are VMs, `host` are ' +
-      'processes of the host.',
+      'The same, ranked. A click on a VM shows it. Kind `domain` and `overhead` are other VMs, `host` are processes of the ' +
+      'host. Good is nobody; the first who has over %g%% is whom to move or to cap.' % (board.culprit.warning * 100),
       [
-        panel.target('topk($top, %s > 0)' % byCulprit(rate('vcpu_stolen_by_seconds_total'))),
-        panel.target('%s / ignoring (culprit_kind, culprit) group_left () (sum by (job, instance, domain) (%s) > 0)' % [
-          byCulprit(rate('vcpu_stolen_by_seconds_total')) + ' and ' +
-          'topk($top, %s > 0)' % byCulprit(rate('vcpu_stolen_by_seconds_total')),
-          rate('vcpu_stolen_by_seconds_total'),
+        panel.target('topk($top, (%s) > 0)' % culprits),
+        panel.target('((%s) and topk($top, %s)) / ignoring (culprit_kind, culprit, vm, rest) group_left () (%s > 0)' % [
+          culprits,
+          culprits,
+          'sum by (job, instance, domain) (%s)' % rate('vcpu_stolen_by_seconds_total'),
         ]),
       ],
-      [
-        { from: 'culprit', name: 'Culprit', links: board.hereToVm('Culprit') },
-        { from: 'culprit_kind', name: 'Kind', width: 110 },
+      board.culpritColumns + [
         { from: 'A', name: 'Takes, s/s', unit: 's', width: 90 },
         { from: 'B', name: 'Share', unit: 'percentunit', decimals: 0, limits: board.culprit, bar: 1 },
+        board.rowsHost,
       ],
     ) + panel.sortedBy('Share') + panel.whenEmpty('Nobody') + panel.wide(2),
   ],

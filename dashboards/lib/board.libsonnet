@@ -42,6 +42,11 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
         this.rate(metric + '_bucket', matchers),
       ],
 
+    // Who takes CPU time, by `expr` of matchers: another VM, of which there is a dashboard, as the label `vm`, all else as `rest`.
+    culprits(expr, matchers)::
+      local vms = expr(matchers + ', culprit_kind=~"domain|overhead", culprit!="other"');
+      'label_join(%s, "vm", "", "culprit") or label_join(%s unless %s, "rest", "", "culprit")' % [vms, expr(matchers), vms],
+
     // From a graph, whose series have labels, and from a table, whose rows have columns.
     graphToHost: link(boards.host, 'Host ${__field.labels.instance}', { instance: label('instance') }),
     graphToVm: link(
@@ -49,9 +54,8 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
     ),
     tableToHost: link(boards.host, 'Host ${__data.fields.Host}', { instance: column('Host') }),
     tableToMachine: link(boards.host, 'Machine ${__data.fields.Machine}', { instance: column('Machine') }),
-    tableToVm(name='VM', host=column('Host'))::
-      link(boards.vm, 'VM ${__data.fields["%s"]}' % name, { instance: host, domain: column(name) }),
-    hereToVm(name):: this.tableToVm(name, '${instance}'),
+    tableToVm(name='VM')::
+      link(boards.vm, 'VM ${__data.fields["%s"]}' % name, { instance: column('Host'), domain: column(name) }),
 
     // Guests and what they wait for stand out from the host's own work.
     modeColours: panel.colours({
@@ -65,6 +69,13 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
 
     hostColumn: { from: 'instance', name: 'Host', links: this.tableToHost },
     vmColumn: { from: 'domain', name: 'VM', links: this.tableToVm() },
+    // For links only: several hosts may be chosen, and a VM is to be found on its own.
+    rowsHost: { from: 'instance', name: 'Host', hidden: true },
+    culpritColumns: [
+      { from: 'vm', name: 'Culprit VM', width: 130, links: this.tableToVm('Culprit VM') },
+      { from: 'rest', name: 'Other culprit', width: 110 },
+      { from: 'culprit_kind', name: 'Kind', width: 85 },
+    ],
 
     steal: { warning: limits.VcpuStealHigh.warning.above, critical: limits.VcpuStealHigh.critical.above },
     density: { warning: limits.VcpuThreadDensityHigh.warning.above, critical: limits.VcpuThreadDensityCliff.critical.above },

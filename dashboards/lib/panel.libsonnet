@@ -35,6 +35,9 @@ local columnProperties(column) =
   (if 'width' in column then [property('custom.width', column.width)]
    else if 'unit' in column && !('bar' in column) then [property('custom.width', 110)] else []) +
   option(column, 'links', 'links') +
+  // As Grafana calls it up to 12, and since.
+  option(column, 'hidden', 'custom.hidden') +
+  (if 'hidden' in column then [property('custom.hideFrom', { viz: true, legend: false, tooltip: false })] else []) +
   option(column, 'mappings', 'mappings') +
   option(column, 'empty', 'noValue') +
   (if 'limits' in column then [
@@ -90,7 +93,8 @@ local columnProperties(column) =
   },
 
   // Rows are joined on the labels that the targets share. Columns in their order: `from` a label, or the letter of a target,
-  // `name` its title; `empty` what stands where there is nothing; `unit`, `limits` to colour it by, `bar` the value of a full bar, `links`. What is not named is hidden.
+  // `name` its title; `empty` what stands where there is nothing; `unit`, `limits` to colour it by, `bar` the value of a full bar, `links`, `hidden`
+  // where only links need it. What is not named is hidden.
   table(title, description, targets, columns)::
     local field(column) =
       if std.length(column.from) > 1 then column.from

@@ -222,6 +222,12 @@ def links_name_columns(dashboard):
                     yield f"{panel['title']}: links by column {''.join(name)!r}, which it has not"
 
 
+def links_follow_their_row(dashboard):
+    """A row is of one host; several may be chosen."""
+    yield from (f"{panel['title']}: {link['url']}" for panel in panels(dashboard) for link in links(panel)
+                if re.search(r"var-(?:instance|domain)=\$\{(?!__)", link["url"]))
+
+
 def descriptions_teach(dashboard):
     yield from (f"{p['title']}: says too little" for p in panels(dashboard) if len(p["description"].split()) < 4)
 
@@ -231,4 +237,4 @@ LINTER = [template_datasource_rule, template_job_rule, template_instance_rule, t
           panel_no_targets_rule, target_promql_rule, target_rate_interval_rule, target_job_rule, target_instance_rule,
           target_counter_agg_rule, uneditable_dashboard]
 OURS = [drawable_panels, fixed_identity, grid_without_overlap, variables_are_defined, top_n_by_variable, target_cluster,
-        fleet_asks_recorded_series, links_name_columns, descriptions_teach]
+        fleet_asks_recorded_series, links_name_columns, links_follow_their_row, descriptions_teach]

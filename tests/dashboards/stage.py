@@ -32,6 +32,8 @@ VMS = {
     "web": (["CPU 0/KVM", "CPU 1/KVM"], 0.2),
     "cache": (["CPU 0/KVM", "vhost-4711"], 0.1),
 }
+# The one that the others suffer from.
+AGGRESSOR = "batch"
 # Two of them pinned to one CPU.
 PINNED = ["web", "cache"]
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads every command of every runbook as its program would: the shell, virsh, promtool, and sysctl against this kernel.
 
-virsh runs on libvirt's test driver and only has to understand the line: the VMs of the runbooks do not exist there.
+virsh runs on libvirt's test driver and only has to understand the line: the VMs of the runbooks do not exist there. XML is defined as part of a
+domain, and has to fit its schema.
 """
 import json
 import pathlib
@@ -68,6 +69,22 @@ def virsh_problems():
             yield f"{where}: virsh {line}: {said}"
 
 
+DOMAIN = "<domain type='kvm'><name>vm</name>{size}<os><type arch='x86_64' machine='q35'>hvm</type></os>{block}</domain>"
+SIZE = "<memory unit='GiB'>16</memory><vcpu>8</vcpu>"
+
+
+def xml_problems():
+    """What is to stand in a VM's XML is defined there, as libvirt's schema has it."""
+    for path in RUNBOOKS:
+        for block in filter(is_xml, code_blocks(path)):
+            with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+                file.write(DOMAIN.format(size="" if "<vcpu>" in block else SIZE, block=block))
+                file.flush()
+                code, said = run("virsh", "-c", "test:///default", "define", "--validate", file.name)
+            if code:
+                yield f"{path.name}: {said}"
+
+
 def promql_problems():
     queries = [(path.name, query) for path in RUNBOOKS
                for query in re.findall(r"promtool query instant \S+ '([^']+)'", path.read_text())]
@@ -88,8 +105,8 @@ def sysctl_problems():
                 yield f"{path.name}: sysctl {name}"
 
 
-CHECKS = {"shell": ("bash", shell_problems), "virsh": ("virsh", virsh_problems), "PromQL": ("promtool", promql_problems),
-          "sysctl": ("bash", sysctl_problems)}
+CHECKS = {"shell": ("bash", shell_problems), "virsh": ("virsh", virsh_problems), "XML": ("virsh", xml_problems),
+          "PromQL": ("promtool", promql_problems), "sysctl": ("bash", sysctl_problems)}
 for what, (program, check) in CHECKS.items():
     if shutil.which(program):
         report(f"runbooks: {what} understands every line", list(check()))

@@ -90,11 +90,18 @@ def panel_titles():
     return {panel["title"] for file in files for panel in json.loads(file.read_text())["panels"] if panel["type"] != "row"}
 
 
+def named_panels(path):
+    """Runbooks name panels as: panel "Title", or Panels "One", "Two" of a VM and "Three"."""
+    text = " ".join(path.read_text().split())
+    for sentence in re.findall(r'\b[Pp]anels? ("[^"]+"(?:[^".;:()]*"[^"]+")*)', text):
+        yield from re.findall(r'"([^"]+)"', sentence)
+
+
 def lint_panels(path, titles):
-    """Runbooks name panels as: panel "Title"."""
-    for title in re.findall(r'panels? "([^"]+)"', " ".join(path.read_text().split())):
-        if title not in titles:
-            yield f'{path.name}: no dashboard has a panel "{title}"'
+    named = list(named_panels(path))
+    if not named:
+        yield f"{path.name}: names no panel"
+    yield from (f'{path.name}: no dashboard has a panel "{title}"' for title in named if title not in titles)
 
 
 def check_provisioning():
@@ -222,7 +229,7 @@ report("runbooks: the README leads to each",
         if not re.search(rf"^\| {name} \|.*\(deploy/runbooks/{name}\.md\) \|$", (ROOT / "README.md").read_text(), re.M)])
 report("runbooks: title and sections", [p for path in runbooks for p in lint_runbook(path)])
 report("grafana: provisioning files are what Grafana reads", list(check_provisioning()))
-report("runbooks: panels exist", [p for path in runbooks for p in lint_panels(path, panel_titles())])
+report("runbooks: each names panels, which exist", [p for path in runbooks for p in lint_panels(path, panel_titles())])
 report("runbooks: limits equal the config",
        [p for name in sorted(names & {path.stem for path in runbooks} & set(config["alerts"]))
         for p in check_limits(name, config["alerts"][name], alerts, recordings)] +

@@ -7,7 +7,7 @@ import {
 import { lastValueFrom } from 'rxjs';
 
 const STANDARD = ['unit', 'min', 'max', 'decimals', 'color', 'thresholds', 'mappings', 'noValue', 'displayName', 'links', 'actions'];
-const CUSTOM = ['drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'stacking', 'thresholdsStyle', 'cellOptions', 'width', 'align'];
+const CUSTOM = ['drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'stacking', 'thresholdsStyle', 'cellOptions', 'width', 'align', 'hidden', 'hideFrom'];
 
 const option = (id: string, isCustom: boolean) => ({
   id: isCustom ? `custom.${id}` : id, path: id, name: id, isCustom,
