@@ -20,17 +20,11 @@ Result<TaskStatus> parse_task_status(std::string_view text) {
 Result<ProcessMemory> parse_process_memory(std::string_view text) {
   ProcessMemory memory;
   if (!read_kib_lines(text, {{"VmPTE:", &memory.page_table_bytes},
-                             {"VmSwap:", &memory.swap_bytes}}))
+                             {"VmSwap:", &memory.swap_bytes},
+                             {"VmRSS:", &memory.resident_bytes},
+                             {"HugetlbPages:", &memory.hugetlb_bytes}}))
     return malformed("status");
   return memory;
-}
-
-std::optional<std::uint64_t> hugetlb_bytes(std::string_view status) {
-  auto line = find_line(status, "HugetlbPages:");
-  if (!line) return std::nullopt;
-  const auto kilobytes = take_u64(*line);
-  if (!kilobytes || take_word(*line) != "kB") return std::nullopt;
-  return *kilobytes * 1024;
 }
 
 std::optional<std::uint32_t> real_uid(std::string_view status) {

@@ -98,6 +98,8 @@ class Turn {
     asked_ = round;
     return true;
   }
+  // It has not answered: it is asked in the next round.
+  void take_again() { asked_ = 0; }
 
  private:
   std::uint64_t asked_ = 0;  // Round; 0: never.
@@ -186,8 +188,9 @@ class LibvirtClient::Session {
                          known.domain.state_reason != before.state_reason;
     if (known.figures.take(changed, round_, kFigureRounds, figures_left_))
       set_figures(record->dom, known.domain);
-    if (known.xml.take(false, round_, kXmlRounds, xmls_left_))
-      set_from_xml(record->dom, known.domain);
+    if (known.xml.take(false, round_, kXmlRounds, xmls_left_) &&
+        !set_from_xml(record->dom, known.domain))
+      known.xml.take_again();
     return known.domain;
   }
 
@@ -221,16 +224,18 @@ class LibvirtClient::Session {
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
 
-  // What only the XML says, which is long.
-  void set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
-    described.cells.clear();
-    described.metadata.clear();
+  // What only the XML says, which is long. False where libvirt does not tell it
+  // now: what it told before is the best that is known.
+  bool set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
     char* const xml = api().xml(domain, 0);
-    if (xml == nullptr) return;
-    if (auto cells = parse_numa_cells(xml)) described.cells = *std::move(cells);
-    if (auto metadata = parse_metadata(xml))
-      described.metadata = *std::move(metadata);
+    if (xml == nullptr) return false;
+    auto cells = parse_numa_cells(xml);
+    auto metadata = parse_metadata(xml);
     std::free(xml);
+    described.cells = cells ? *std::move(cells) : std::vector<LibvirtCell>{};
+    described.metadata.clear();
+    if (metadata) described.metadata = *std::move(metadata);
+    return true;
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {
