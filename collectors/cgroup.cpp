@@ -24,9 +24,6 @@ constexpr std::size_t kKeptFiles = 2048;
 // are fewer VMs, one in each scrape.
 constexpr std::size_t kScrapesPerLook = 16;
 
-constexpr const char* kSharedGroup =
-    "a VM shares its CPU group with other processes; start it in one of its "
-    "own";
 constexpr const char* kNoController =
     "a VM's group is without the cpu controller; enable it in "
     "cgroup.subtree_control of the group above";
@@ -175,7 +172,7 @@ class CgroupCollector final : public Collector {
       if (!groups.problem.empty()) {
         families.problem(groups.problem);
       } else if (!group && is_running(vm)) {
-        missing = kSharedGroup;
+        missing = group.missing_reason;
       }
       if (group && !state.quota.has_controller() && missing.empty())
         missing = kNoController;

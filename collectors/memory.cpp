@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,6 +25,10 @@ using Bytes = std::optional<std::uint64_t>;
 
 constexpr std::size_t kKeptFiles = 1024;
 
+// A group of version 1 adds all its figures up for that of its swap: of so many
+// VMs in a scrape, each in its turn.
+constexpr std::size_t kSwapsPerScrape = 64;
+
 Bytes maximum(const Vm& vm) {
   if (vm.libvirt != nullptr && vm.libvirt->memory_max_bytes)
     return vm.libvirt->memory_max_bytes;
@@ -36,21 +41,6 @@ Result<Bytes> bytes_of(const Result<T>& told, Bytes (*bytes)(const T&)) {
   if (told) return bytes(*told);
   if (is_gone(told.error())) return Bytes{};
   return told.error();
-}
-
-// Empty where the group does not count its swap.
-Result<Bytes> swap_of(const VmCgroup& groups, KeptFiles& kept) {
-  const Cgroup& group = groups.memory;
-  if (!groups.problem.empty()) return failed(groups.problem);
-  if (!group) return Bytes{};
-  if (group.version == 1) {
-    return bytes_of<MemoryStat>(
-        kept.read_as(group.directory + "/memory.stat", parse_memory_stat),
-        [](const MemoryStat& stat) { return stat.swap_bytes; });
-  }
-  return bytes_of<std::uint64_t>(
-      kept.read_as(group.directory + "/memory.swap.current", parse_count),
-      [](const std::uint64_t& bytes) { return Bytes(bytes); });
 }
 
 struct OfProcess {
@@ -103,12 +93,47 @@ class Memory final : public Collector {
                                 "tells its maximum memory");
   }
 
+  struct GroupSwap {
+    std::string directory;
+    Bytes bytes;  // Empty where the group does not count it.
+  };
+  using GroupSwaps = std::map<VmId, GroupSwap>;
+
+  // By the VM's own group; empty where it has none that counts it. `before`: as
+  // read in earlier scrapes, good enough where it is not the VM's turn.
+  Result<Bytes> swap_of(const Vm& vm, const VmCgroup& groups, bool its_turn,
+                        const GroupSwaps& before) {
+    if (!groups.problem.empty()) return failed(groups.problem);
+    const Cgroup& group = groups.memory;
+    const auto known = before.find(vm.id());
+    const bool is_known =
+        known != before.end() && known->second.directory == group.directory;
+    auto bytes = is_known && !its_turn ? Result<Bytes>(known->second.bytes)
+                                       : read_swap(group);
+    if (group.version == 1 && bytes)
+      swaps_[vm.id()] = {group.directory, *bytes};
+    return bytes;
+  }
+
+  Result<Bytes> read_swap(const Cgroup& group) {
+    if (!group) return Bytes{};
+    if (group.version == 1) {
+      return bytes_of<MemoryStat>(
+          kept_.read_as(group.directory + "/memory.stat", parse_memory_stat),
+          [](const MemoryStat& stat) { return stat.swap_bytes; });
+    }
+    return bytes_of<std::uint64_t>(
+        kept_.read_as(group.directory + "/memory.swap.current", parse_count),
+        [](const std::uint64_t& bytes) { return Bytes(bytes); });
+  }
+
   void say_use(const Snapshot& snapshot, bool has_swap, Families& families) {
     auto& swap = families.gauge(
         "vcpu_domain_swap_bytes",
         "Memory of the VM in the host's swap, by its own control group or, "
         "where it has none, by its process, which leaves swapped shared memory "
-        "out; from memory.swap.current, memory.stat or /proc/PID/status.");
+        "out; from memory.swap.current, memory.stat or /proc/PID/status. By "
+        "cgroup version 1, with N VMs, as it was up to N / 64 scrapes ago.");
     auto& tables = families.gauge(
         "vcpu_domain_page_table_bytes",
         "Page tables of the VM's process, without those that KVM keeps for "
@@ -119,17 +144,22 @@ class Memory final : public Collector {
         "without those that KVM leaves to a kernel worker (asynchronous page "
         "faults); from /proc/PID/stat, majflt.");
     bool all_groups = true;
+    const auto before = std::exchange(swaps_, {});
+    const auto turns = 1 + snapshot.vms.size() / kSwapsPerScrape;
+    std::size_t turn = ++scrape_;
     for (const Vm& vm : snapshot.vms) {
-      const auto in_swap = has_swap
-                               ? swap_of(snapshot.cgroups->of(vm.id()), kept_)
-                               : Result<Bytes>(Bytes{});
+      const bool its_turn = turn++ % turns == 0;
+      const auto in_swap = has_swap ? swap_of(vm, snapshot.cgroups->of(vm.id()),
+                                              its_turn, before)
+                                    : Result<Bytes>(Bytes{});
       if (!in_swap) families.problem(in_swap.error().message());
       const bool by_group = in_swap && *in_swap;
       const auto process = process_of(vm, has_swap && !by_group, families);
       if (!process) continue;
-      if (has_swap && in_swap)
+      if (has_swap && in_swap) {
         add(swap, vm.labels, by_group ? *in_swap : process->swap_bytes);
-      all_groups = all_groups && by_group;
+        all_groups = all_groups && by_group;
+      }
       add(tables, vm.labels, process->page_table_bytes);
       faults.add(vm.labels, static_cast<double>(process->major_faults));
     }
@@ -265,6 +295,8 @@ class Memory final : public Collector {
       static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   std::uint64_t swapped_in_ = 0;  // Pages.
   std::uint64_t swapped_out_ = 0;
+  std::size_t scrape_ = 0;
+  GroupSwaps swaps_;  // Of version 1, of which not all are read at once.
   KeptFiles kept_{kKeptFiles};
 };
 

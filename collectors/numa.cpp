@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,11 +23,19 @@ constexpr std::size_t kKeptFiles = 1024;
 constexpr const char* kGroupSource = "vm_memory_cgroup";
 constexpr const char* kHugeSource = "vm_hugepages";
 
+const char* why_no_distance(const Topology& host) {
+  const auto nodes = host.nodes();
+  if (nodes.empty()) return "this kernel knows no NUMA nodes";
+  if (host.distance.empty()) return "the firmware tells no node distances";
+  const bool all = std::all_of(nodes.begin(), nodes.end(), [&](int node) {
+    return host.distance.contains({node, node});
+  });
+  return all ? ""
+             : "a node's distances are not those to the nodes that are online";
+}
+
 void add_distances(const Topology& host, Families& families) {
-  const char* reason = "";
-  if (host.distance.empty()) reason = "the firmware tells no node distances";
-  if (host.nodes().empty()) reason = "this kernel knows no NUMA nodes";
-  families.source("numa_distance", reason);
+  families.source("numa_distance", why_no_distance(host));
   auto& distance = families.gauge(
       "vcpu_host_numa_distance",
       "How far the memory of node `to` is from the CPUs of node `from`, 10 "
@@ -70,15 +79,16 @@ class Numa final : public Collector {
     auto& misplacement = families.gauge(
         "vcpu_domain_numa_misplacement_ratio",
         "Expected share of the VM's memory accesses that cross NUMA nodes, its "
-        "vCPUs weighted by their run time; from memory.numa_stat and "
-        "/proc/PID/task/TID/stat, and libvirt's bound guest cells.");
+        "vCPUs weighted by their run time, or the share of its vCPUs off the "
+        "nodes that their guest cells are bound to; from memory.numa_stat and "
+        "/proc/PID/task/TID/stat, and libvirt's guest cells.");
     auto& distance = families.gauge(
         "vcpu_domain_numa_distance_ratio",
         "The same accesses' mean distance, over that of local memory; from "
         "/sys/devices/system/node/nodeN/distance.");
     families.source(kGroupSource, "");
     families.source(kHugeSource, "");
-    huge_sizes_ = huge_sizes_in_use();
+    huge_sizes_ = huge_sizes_in_use(families);
     for (const Vm& vm : snapshot.vms) {
       const auto lies = memory_of(vm, snapshot.cgroups->of(vm.id()), families);
       for (const auto& [node, bytes] : lies.bytes) {
@@ -110,9 +120,7 @@ class Numa final : public Collector {
     }
     if (!group.memory) {
       if (exists(path_of(vm)))
-        families.source(kGroupSource,
-                        "a VM shares its memory group with other processes; "
-                        "start it in one of its own");
+        families.source(kGroupSource, group.memory.missing_reason);
       return {};
     }
     const auto stat = memory_stat(group.memory, families);
@@ -152,13 +160,16 @@ class Numa final : public Collector {
   std::optional<NodeBytes> huge_pages(const Vm& vm, const Cgroup& group,
                                       const NodeBytes& in_memory_stat,
                                       Families& families) {
-    if (huge_sizes_.empty()) return NodeBytes{};
-    const auto all = huge_bytes(vm);
-    if (all == 0) return NodeBytes{};
-    auto counted = in_hugetlb_group(group);
-    if (total(counted) == 0) counted = in_memory_stat;
+    if (!huge_sizes_) return std::nullopt;
+    if (huge_sizes_->empty()) return NodeBytes{};
+    const auto all = huge_bytes(vm, families);
+    if (!all) return std::nullopt;
+    if (*all == 0) return NodeBytes{};
+    auto counted = in_hugetlb_group(group, families);
+    if (!counted) return std::nullopt;
+    if (total(*counted) == 0) counted = in_memory_stat;
     // A group's counts and the process's differ where pages are shared.
-    if (total(counted) >= all / 2) return counted;
+    if (total(*counted) >= *all / 2) return counted;
     if (!maps_) {
       families.source(kHugeSource,
                       "a VM's huge pages are counted by no hugetlb group; "
@@ -171,31 +182,46 @@ class Numa final : public Collector {
     return std::nullopt;
   }
 
-  std::uint64_t huge_bytes(const Vm& vm) const {
+  // Empty where it has ended or that cannot be read.
+  std::optional<std::uint64_t> huge_bytes(const Vm& vm,
+                                          Families& families) const {
     if (vm.memory_use) return vm.memory_use->hugetlb_bytes;
-    const auto status = read_file(path_of(vm) + "/status");
-    return status ? hugetlb_bytes(*status).value_or(0) : 0;
+    const auto memory = read_as(path_of(vm) + "/status", parse_process_memory);
+    if (memory) return memory->hugetlb_bytes.value_or(0);
+    if (!is_gone(memory.error())) families.problem(memory.error().message());
+    return std::nullopt;
   }
 
-  NodeBytes in_hugetlb_group(const Cgroup& group) const {
+  // Empty where a file of it cannot be read, which is not: where there is none.
+  std::optional<NodeBytes> in_hugetlb_group(const Cgroup& group,
+                                            Families& families) const {
     NodeBytes sum;
     if (!group) return sum;
-    for (const auto& size : huge_sizes_) {
-      const auto text =
-          read_file(group.directory + "/hugetlb." + size + ".numa_stat");
-      if (!text) continue;
-      if (const auto nodes = parse_hugetlb_numa_stat(*text))
+    for (const auto& size : *huge_sizes_) {
+      const auto nodes =
+          read_as(group.directory + "/hugetlb." + size + ".numa_stat",
+                  parse_hugetlb_numa_stat);
+      if (nodes) {
         add_to(sum, *nodes);
+      } else if (!is_gone(nodes.error())) {
+        families.problem(nodes.error().message());
+        return std::nullopt;
+      }
     }
     return sum;
   }
 
   // Those of which a page is in use: on most hosts none, and then no VM has to
-  // be asked whether it has any.
-  std::vector<std::string> huge_sizes_in_use() const {
+  // be asked whether it has any. Empty where that cannot be read.
+  std::optional<std::vector<std::string>> huge_sizes_in_use(
+      Families& families) const {
     std::vector<std::string> sizes;
     const auto pools = read_huge_pages(roots_);
-    if (!pools) return sizes;
+    if (!pools && is_gone(pools.error())) return sizes;
+    if (!pools) {
+      families.problem(pools.error().message());
+      return std::nullopt;
+    }
     for (const auto& pool : *pools)
       if (pool.pages != pool.free_pages)
         sizes.push_back(size_name(pool.page_bytes));
@@ -207,8 +233,8 @@ class Numa final : public Collector {
   }
 
   Roots roots_;
-  std::unique_ptr<NumaMapsReader> maps_;  // Null: not to be read.
-  std::vector<std::string> huge_sizes_;
+  std::unique_ptr<NumaMapsReader> maps_;                // Null: not to be read.
+  std::optional<std::vector<std::string>> huge_sizes_;  // Empty: not known.
   KeptFiles kept_{kKeptFiles};
 };
 

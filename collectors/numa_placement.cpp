@@ -13,30 +13,35 @@ using Shares = std::map<int, double>;  // Node -> share of the accesses to it.
 using Nodes = std::vector<int>;
 
 struct PlacedVcpu {
-  int index;
+  const Thread* vcpu;
   int node;  // That it runs on.
-  double weight;
+  double weight = 1;
 };
 
-// By run time where the kernel tells it of some, and then of those alone that
-// it is told of would be wrong: none.
 std::vector<PlacedVcpu> placed_vcpus(const Vm& vm, const Topology& host) {
   std::vector<PlacedVcpu> placed;
+  for (const Thread& vcpu : vm.vcpus()) {
+    const auto node = vcpu.cpu ? host.node(*vcpu.cpu) : std::nullopt;
+    if (node) placed.push_back({&vcpu, *node});
+  }
+  return placed;
+}
+
+// Where the kernel tells of some how long they ran. False: not of all, and by
+// those alone that it is told of it would be wrong.
+bool weigh_by_run_time(const Vm& vm, std::vector<PlacedVcpu>& placed) {
   const auto told =
       std::count_if(vm.vcpus().begin(), vm.vcpus().end(),
                     [](const Thread& vcpu) { return vcpu.sched.has_value(); });
-  if (told > 0 && std::cmp_less(told, vm.vcpu_count)) return placed;
-  bool ran = false;
-  for (const Thread& vcpu : vm.vcpus()) {
-    const auto node = vcpu.cpu ? host.node(*vcpu.cpu) : std::nullopt;
-    if (!node) continue;
-    const auto run_ns = vcpu.sched ? vcpu.sched->run_ns : 0;
-    placed.push_back({vcpu.vcpu, *node, static_cast<double>(run_ns)});
-    ran = ran || run_ns > 0;
-  }
-  if (ran) return placed;
-  for (PlacedVcpu& vcpu : placed) vcpu.weight = 1;
-  return placed;
+  if (told == 0) return true;
+  if (std::cmp_less(told, vm.vcpu_count)) return false;
+  const bool ran = std::any_of(
+      placed.begin(), placed.end(),
+      [](const PlacedVcpu& each) { return each.vcpu->sched->run_ns > 0; });
+  if (!ran) return true;
+  for (PlacedVcpu& each : placed)
+    each.weight = static_cast<double>(each.vcpu->sched->run_ns);
+  return true;
 }
 
 const Nodes* bound_nodes(const LibvirtDomain& domain, int vcpu) {
@@ -50,8 +55,8 @@ const Nodes* bound_nodes(const LibvirtDomain& domain, int vcpu) {
 
 bool all_bound(const Vm& vm, const std::vector<PlacedVcpu>& vcpus) {
   if (vm.libvirt == nullptr) return false;
-  return std::all_of(vcpus.begin(), vcpus.end(), [&](const PlacedVcpu& vcpu) {
-    return bound_nodes(*vm.libvirt, vcpu.index) != nullptr;
+  return std::all_of(vcpus.begin(), vcpus.end(), [&](const PlacedVcpu& each) {
+    return bound_nodes(*vm.libvirt, each.vcpu->vcpu) != nullptr;
   });
 }
 
@@ -97,8 +102,9 @@ double share_elsewhere(const Shares& shares, int node) {
 
 std::optional<NumaPlacement> placement_of(const Vm& vm, const Topology& host,
                                           const NodeBytes* memory) {
-  const auto vcpus = placed_vcpus(vm, host);
+  auto vcpus = placed_vcpus(vm, host);
   const bool bound = all_bound(vm, vcpus);
+  if (!bound && !weigh_by_run_time(vm, vcpus)) return std::nullopt;
   const auto of_vm = memory == nullptr ? Shares{} : shares_of(*memory);
   if (vcpus.empty() || (!bound && of_vm.empty())) return std::nullopt;
   // Divided at the end, as parts of 1 need not add up to it.
@@ -106,9 +112,10 @@ std::optional<NumaPlacement> placement_of(const Vm& vm, const Topology& host,
   double elsewhere = 0;
   double distances = 0;
   bool all_told = true;
-  for (const auto& [index, node, weight] : vcpus) {
+  for (const auto& [vcpu, node, weight] : vcpus) {
     const auto shares =
-        bound ? shares_of_cell(*bound_nodes(*vm.libvirt, index), node) : of_vm;
+        bound ? shares_of_cell(*bound_nodes(*vm.libvirt, vcpu->vcpu), node)
+              : of_vm;
     weights += weight;
     elsewhere += weight * share_elsewhere(shares, node);
     const auto far = distance(host, node, shares);

@@ -6,7 +6,8 @@
 // (by heads where none ran): each is taken to use all of the VM's memory alike.
 // Where libvirt has bound every guest NUMA cell of the VM to host nodes, a vCPU
 // uses its own cell's memory alone: all of it is near while the vCPU runs on
-// one of these nodes, and none of it otherwise.
+// one of these nodes, and none of it otherwise. There vCPUs count by heads: one
+// that has run little so far is bound no less.
 #pragma once
 
 #include <optional>

@@ -2,7 +2,10 @@
 #include "collectors/inventory/vm_cgroups.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "collectors/base/file.h"
@@ -12,6 +15,19 @@
 
 namespace vcpu {
 namespace {
+
+constexpr std::string_view kKubepods = "/kubepods";
+constexpr std::string_view kShared =
+    "a VM shares its control group with other processes; start it in one of "
+    "its own";
+constexpr std::string_view kRoot =
+    "a VM is in the root control group, as are all that have none; start it "
+    "in one of its own";
+constexpr std::string_view kOutside =
+    "a VM's control group lies outside of the exporter's cgroup namespace; "
+    "run the exporter in that of the host";
+constexpr std::string_view kNoSuch =
+    "this kernel has no control groups of that kind";
 
 std::string_view name_of(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
@@ -33,9 +49,24 @@ bool is_alone(const std::string& directory, pid_t vm, std::string& problem) {
   return processes && trim(*processes) == std::to_string(vm);
 }
 
+// Empty where a VM may have a group of that path for its own.
+std::string_view why_nobodys(std::string_view path) {
+  if (path.empty()) return kNoSuch;
+  if (path == "/") return kRoot;
+  // Of the reader's own cgroup namespace, others' paths lead out of it.
+  return path.find("/..") == std::string_view::npos ? "" : kOutside;
+}
+
+std::array<Cgroup*, 4> groups_of(VmCgroup& vm) {
+  return {&vm.cpu, &vm.memory, &vm.hugetlb, &vm.unified};
+}
+
 }  // namespace
 
 std::string_view vm_group(std::string_view path) {
+  if (name_of(path) == "container" &&
+      path.find(kKubepods) != std::string_view::npos)
+    path = parent_of(path);
   if (role_by_cgroup(path)) path = parent_of(path);
   if (name_of(path) == "libvirt") path = parent_of(path);
   return path;
@@ -48,7 +79,7 @@ bool is_named_as_vm(std::string_view path) {
     return true;
   if (name.ends_with(".libvirt-qemu")) return true;
   if (parent == "qemu.slice" && name.ends_with(".scope")) return true;
-  return path.find("/kubepods") != std::string_view::npos &&
+  return path.find(kKubepods) != std::string_view::npos &&
          parent.find("pod") != std::string_view::npos;
 }
 
@@ -87,6 +118,7 @@ void VmCgroups::begin(const std::vector<Member>& vms) {
     known.groups = groups;
   }
   known_ = std::move(now);
+  all_read_ = false;
   unified_top_.clear();
 }
 
@@ -94,8 +126,19 @@ const VmCgroup& VmCgroups::of(const VmId& vm) {
   static const VmCgroup none;
   const auto found = known_.find(vm);
   if (found == known_.end()) return none;
-  if (!found->second.read) read(vm.first, found->second);
+  if (!std::exchange(all_read_, true)) read_unknown();
   return found->second.cgroup;
+}
+
+// All, as one alone does not tell whether another VM is in its group.
+void VmCgroups::read_unknown() {
+  bool news = false;
+  for (auto& [vm, known] : known_) {
+    if (known.read) continue;
+    read(vm.first, known);
+    news = true;
+  }
+  if (news) disown_shared();
 }
 
 void VmCgroups::read(pid_t vm, Known& known) {
@@ -128,20 +171,43 @@ void VmCgroups::read(pid_t vm, Known& known) {
         kScrapesKnown - static_cast<unsigned>(vm) % (kScrapesKnown / 2);
 }
 
+void VmCgroups::disown_shared() {
+  std::unordered_map<std::string_view, const Known*> owners;
+  std::set<std::string, std::less<>> shared;
+  for (auto& [vm, known] : known_) {
+    std::string_view last;  // Of version 2 they are all the same.
+    for (const Cgroup* const group : groups_of(known.cgroup)) {
+      if (!*group || group->directory == last) continue;
+      last = group->directory;
+      const auto owner = owners.try_emplace(last, &known).first;
+      if (owner->second != &known) shared.emplace(last);
+    }
+  }
+  if (shared.empty()) return;
+  for (auto& [vm, known] : known_) {
+    for (Cgroup* const group : groups_of(known.cgroup)) {
+      if (!shared.contains(group->directory)) continue;
+      *group = {{}, group->version, kShared};
+      known.scrapes_left = 0;  // The other one may leave it.
+    }
+  }
+}
+
 VmCgroups::Own VmCgroups::own(pid_t vm, std::string_view text,
                               std::string_view controller,
                               std::string& problem) {
   const auto [full, version] = controller_cgroup(text, controller);
   const auto path = vm_group(full);
-  // Of the reader's own cgroup namespace, others' paths lead out of it.
-  if (path.size() < 2 || path.find("/..") != std::string_view::npos) return {};
+  if (const auto reason = why_nobodys(path); !reason.empty())
+    return {{{}, version, reason}};
   Cgroup group{version == 1
                    ? roots_.sys + "/fs/cgroup/" + std::string(controller)
                    : unified_top(problem),
                version};
   group.directory += path;
   if (is_named_as_vm(path)) return {std::move(group)};
-  if (!is_alone(group.directory, vm, problem)) return {{}, false};
+  if (!is_alone(group.directory, vm, problem))
+    return {{{}, version, kShared}, false};
   return {std::move(group), false};
 }
 

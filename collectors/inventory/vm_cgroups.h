@@ -4,12 +4,13 @@
 //
 // A group is a VM's own by its name (libvirt's scope or directory, Proxmox's
 // qemu.slice/ID.scope, a KubeVirt pod's container), or else because the VM is
-// the only process in it. What a VM shares with others says nothing about it.
+// the only process in it. What a VM shares with others, another VM among them,
+// says nothing about it.
 //
 // Below --path.sysfs/fs/cgroup: version 1's controllers by name, version 2 at
-// the top or in `unified`. Read when it is asked, so a scrape that asks nothing
-// pays nothing; and no more than needed, where it is known that a VM is still
-// in the groups it was in. One scrape, one thread.
+// the top or in `unified`. Read when one is asked for, so a scrape that asks
+// nothing pays nothing; and no more than needed, where it is known that a VM is
+// still in the groups it was in. One scrape, one thread.
 // https://docs.kernel.org/admin-guide/cgroup-v2.html
 #pragma once
 
@@ -30,6 +31,7 @@ namespace vcpu {
 struct Cgroup {
   std::string directory;  // Empty: the VM has none of its own.
   int version = 2;
+  std::string_view missing_reason = {};  // Of a VM that lives and has none.
 
   explicit operator bool() const { return !directory.empty(); }
 };
@@ -74,17 +76,21 @@ class VmCgroups {
     bool by_name = true;  // Which processes are in it did not matter.
   };
 
+  void read_unknown();
   void read(pid_t vm, Known& known);
+  void disown_shared();
   Own own(pid_t vm, std::string_view text, std::string_view controller,
           std::string& problem);
   const std::string& unified_top(std::string& problem);
 
   Roots roots_;
   std::map<VmId, Known> known_;
+  bool all_read_ = false;    // In this scrape.
   std::string unified_top_;  // Of this scrape; empty: not looked for.
 };
 
-// The group that a VM's group of threads (emulator, vcpu0) belongs to.
+// The group that a VM's group of threads (emulator, vcpu0) belongs to, or the
+// one that crun makes in a container's (container).
 std::string_view vm_group(std::string_view path);
 
 // Whether a group of that name is a VM's by those who made it.

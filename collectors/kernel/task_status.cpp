@@ -20,15 +20,11 @@ Result<TaskStatus> parse_task_status(std::string_view text) {
 Result<ProcessMemory> parse_process_memory(std::string_view text) {
   ProcessMemory memory;
   if (!read_kib_lines(text, {{"VmPTE:", &memory.page_table_bytes},
-                             {"VmSwap:", &memory.swap_bytes}}))
+                             {"VmSwap:", &memory.swap_bytes},
+                             {"VmRSS:", &memory.resident_bytes},
+                             {"HugetlbPages:", &memory.hugetlb_bytes}}))
     return malformed("status");
   return memory;
-}
-
-std::optional<std::uint64_t> hugetlb_bytes(std::string_view status) {
-  std::optional<std::uint64_t> bytes;
-  (void)read_kib_lines(status, {{"HugetlbPages:", &bytes}});
-  return bytes;
 }
 
 std::optional<std::uint32_t> real_uid(std::string_view status) {

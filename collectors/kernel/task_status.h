@@ -8,8 +8,10 @@
 //   voluntary_ctxt_switches:	150
 //   nonvoluntary_ctxt_switches:	545
 //   Uid:	64055	64055	64055	64055
+//   VmRSS:	 2120464 kB
 //   VmPTE:	     416 kB
 //   VmSwap:	  131072 kB
+//   HugetlbPages:	    2048 kB
 #pragma once
 
 #include <cstdint>
@@ -32,13 +34,11 @@ Result<TaskStatus> parse_task_status(std::string_view text);
 struct ProcessMemory {
   std::optional<std::uint64_t> page_table_bytes;  // Its own; not KVM's.
   std::optional<std::uint64_t> swap_bytes;  // Its anonymous memory in the swap.
+  std::optional<std::uint64_t> resident_bytes;  // Without huge pages.
+  std::optional<std::uint64_t> hugetlb_bytes;   // Its huge pages.
 };
 
 Result<ProcessMemory> parse_process_memory(std::string_view text);
-
-// What a process has of huge pages (hugetlb), "HugetlbPages:	  2048 kB";
-// empty where the kernel does not say.
-std::optional<std::uint64_t> hugetlb_bytes(std::string_view status);
 
 // Who started the process: its real uid, the first of four, which a program
 // that is set-uid leaves alone. Empty: not told.

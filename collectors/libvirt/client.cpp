@@ -98,7 +98,6 @@ class Turn {
     asked_ = round;
     return true;
   }
-
   // What came of it. Who does not tell is asked once more in the next round,
   // and after that when it is due: it may never tell.
   void done(bool told) { again_ = !told && !again_; }
@@ -201,7 +200,7 @@ class LibvirtClient::Session {
     if (known.figures.take(changed, round_, kFigureRounds, figures_left_))
       known.figures.done(set_figures(record->dom, known.domain));
     if (known.xml.take(false, round_, kXmlRounds, xmls_left_))
-      set_from_xml(record->dom, known.domain);
+      known.xml.done(set_from_xml(record->dom, known.domain));
     return known.domain;
   }
 
@@ -238,16 +237,18 @@ class LibvirtClient::Session {
     described.memory_balloon_bytes = info.memory * kBytesPerKib;
   }
 
-  // What only the XML says, which is long.
-  void set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
-    described.cells.clear();
-    described.metadata.clear();
+  // What only the XML says, which is long. False where libvirt does not tell it
+  // now: what it told before is the best that is known.
+  bool set_from_xml(virDomainPtr domain, LibvirtDomain& described) {
     char* const xml = api().xml(domain, 0);
-    if (xml == nullptr) return;
-    if (auto cells = parse_numa_cells(xml)) described.cells = *std::move(cells);
-    if (auto metadata = parse_metadata(xml))
-      described.metadata = *std::move(metadata);
+    if (xml == nullptr) return false;
+    auto cells = parse_numa_cells(xml);
+    auto metadata = parse_metadata(xml);
     std::free(xml);
+    described.cells = cells ? *std::move(cells) : std::vector<LibvirtCell>{};
+    described.metadata.clear();
+    if (metadata) described.metadata = *std::move(metadata);
+    return true;
   }
 
   std::optional<int> vcpus(virDomainPtr domain, unsigned flags) {

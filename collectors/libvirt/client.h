@@ -7,7 +7,8 @@
 // domain virDomainGetVcpusFlags twice, virDomainGetVcpuPinInfo and
 // virDomainGetInfo once: where it is new or its state has changed, else every
 // 6 questions, by turns. Likewise virDomainGetXMLDesc, every 60 questions, of
-// at most 128 domains per question. Once per connection
+// at most 128 domains per question; where it fails, what it told last is kept.
+// What fails is asked once more in the next question. Once per connection
 // virConnectDomainEventRegisterAny (lifecycle), and the inverse at its end.
 // None of them asks a QEMU. Still each may block for ever (a stopped daemon):
 // whoever calls must be someone that can be killed. One thread; one client per

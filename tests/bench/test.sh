@@ -9,10 +9,10 @@ program=${1:-$(dirname "$0")/../../build/tests/switch_price}
 . "$(dirname "$0")/../support/result.sh"
 
 if [ "$(id -u)" = 0 ]; then
-  cost=$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=3 --vcpus=2 --quotas=1 --scrapes=3 2>&1)
+  cost=$("$(dirname "$0")/scrape_cost.py" "$(dirname "$program")" --vms=3 --vcpus=2 --quotas=1 --swap --scrapes=3 2>&1)
   status=$?
   missing=
-  for row in inventory sched memory cgroup numa "whole: wall clock" "scheduling, gzip: CPU of the exporter"; do
+  for row in inventory sched memory cgroup numa "memory, cgroup and numa together" "whole: wall clock" "scheduling, gzip: CPU of the exporter"; do
     grep -q "^| $row | [0-9.]* | [0-9.]* |$" <<<"$cost" || missing+="no row '$row'; "
   done
   for row in "text and HTTP: what is left of the whole's CPU" "gzip: what it adds"; do

@@ -229,7 +229,7 @@ TEST_F(Cgroups, OfAPlainVmAreItsOwnWhereItIsAlone) {
   write("/vms/web/cgroup.procs", "100\n101\n");
   EXPECT_THAT(collect(), IsEmpty());
   EXPECT_THAT(reason_of(said_, "vm_cpu_cgroup"),
-              StartsWith("a VM shares its CPU group with other processes"));
+              StartsWith("a VM shares its control group with other"));
   EXPECT_THAT(said_.problems(), IsEmpty());
 }
 
@@ -373,6 +373,26 @@ TEST_F(Cgroups, OfManyVcpusAreFewOnesReadPerScrape) {
   }
   EXPECT_GE(looks, 20U);
   EXPECT_LE(looks, 40U);
+}
+
+TEST_F(Cgroups, WithoutAQuotaHaveTheTimeTheyWereStoppedNotRead) {
+  constexpr int kVcpus = 12;
+  vcpus(kVcpus);
+  const std::string groups = kScope + std::string("/libvirt");
+  process("0::" + groups + "/emulator\n");
+  v2(kScope, "max 100000");
+  v2(groups, "max 100000");
+  libvirt_v2(groups, kVcpus);
+  v2(groups + "/vcpu3", "20000 100000", 10, 5, 500'000);
+  collect();
+  for (int i = 0; i < kVcpus; ++i)
+    if (i != 3) write(groups + "/vcpu" + std::to_string(i) + "/cpu.stat", "x");
+  for (unsigned i = 0; i < VmQuota::kLooksPerRound; ++i) {
+    EXPECT_THAT(
+        collect(),
+        Contains(R"(vcpu_throttled_seconds_total{domain="web",vcpu="3"} 0.5)"));
+    EXPECT_THAT(said_.problems(), IsEmpty());
+  }
 }
 
 TEST_F(Cgroups, GarbledHideNoOthers) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "collectors/catalog.h"
@@ -13,11 +14,14 @@
 namespace vcpu {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::Ge;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
+using testing::Le;
 using testing::Not;
 
 constexpr const char* kWithSwap =
@@ -185,6 +189,49 @@ TEST_F(Memory, TakesTheSwapOfAGroupOfVersionOne) {
   EXPECT_EQ(reason("memory_cgroups"), "");
 }
 
+// Groups of version 1: to read them takes long.
+TEST_F(Memory, ReadsTheSwapOfManyVmsByTurns) {
+  constexpr int kVms = 2 * 64;  // Every third in each scrape.
+  const auto swap = [&](int vm, int bytes) {
+    tree_.group_file(
+        "memory/qemu.slice/" + std::to_string(100 + vm) + ".scope/memory.stat",
+        "total_swap " + std::to_string(bytes) + "\n");
+  };
+  for (int i = 0; i < kVms; ++i) {
+    const auto pid = std::to_string(100 + i);
+    vm(100 + i, "vm" + pid, "5:memory:/qemu.slice/" + pid + ".scope\n");
+    swap(i, 1);
+  }
+  const auto that_have = [&](const std::string& bytes) {
+    const auto samples = use();
+    return std::count_if(samples.begin(), samples.end(), [&](const auto& each) {
+      return each.starts_with("vcpu_domain_swap_bytes") &&
+             each.ends_with("} " + bytes);
+    });
+  };
+  EXPECT_EQ(that_have("1"), kVms);
+  for (int i = 0; i < kVms; ++i) swap(i, 2);
+  EXPECT_THAT(that_have("2"), AllOf(Ge(kVms / 3), Le(64)));
+  EXPECT_THAT(that_have("1"), AllOf(Ge(kVms / 3), Le(64)));
+  EXPECT_EQ(that_have("2"), kVms);
+  // A VM that moves to another group is not taken for what it was.
+  tree_.process_file(100, "cgroup", "5:memory:/qemu.slice/9.scope\n");
+  tree_.group_file("memory/qemu.slice/9.scope/memory.stat", "total_swap 3\n");
+  EXPECT_EQ(that_have("3"), 1);
+  EXPECT_EQ(reason("memory_cgroups"), "");
+  EXPECT_THAT(said_.problems(), IsEmpty());
+}
+
+TEST_F(Memory, ReadsTheSwapOfFewVmsInEveryScrape) {
+  vm(100, "web", "5:memory:/qemu.slice/100.scope\n");
+  for (const std::string bytes : {"1", "2", "3"}) {
+    tree_.group_file("memory/qemu.slice/100.scope/memory.stat",
+                     "total_swap " + bytes + "\n");
+    EXPECT_THAT(use(),
+                Contains(R"(vcpu_domain_swap_bytes{domain="web"} )" + bytes));
+  }
+}
+
 TEST_F(Memory, TakesTheSwapOfTheProcessWhereNoGroupTells) {
   constexpr const char* kOfProcess =
       R"(vcpu_domain_swap_bytes{domain="web"} 134217728)";
@@ -255,6 +302,8 @@ TEST_F(Memory, SaysGarbageAndKeepsTheOthers) {
   EXPECT_THAT(said_.problems(),
               ElementsAre(HasSubstr("/100/status: cannot be understood"),
                           HasSubstr("memory.swap.current: cannot be")));
+  // They have groups that count it.
+  EXPECT_EQ(reason("memory_cgroups"), "");
 }
 
 TEST_F(Memory, KnowsNoMoreOfAZombieThanItsFaults) {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/numa_maps_reader.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <future>
+#include <memory>
 
 #include "tests/support/proc_tree.h"
 #include "tests/support/waiting.h"
@@ -16,9 +21,11 @@ namespace {
 using std::chrono::minutes;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Pair;
 
 constexpr VmId kVm{100, 150};
+constexpr VmId kOther{101, 1};
 
 std::string pages(int count) {
   return "7f00 bind:0 huge N0=" + std::to_string(count) +
@@ -27,6 +34,21 @@ std::string pages(int count) {
 
 class NumaMapsReaderOf : public testing::Test {
  protected:
+  NumaMapsReaderOf() {
+    for (const auto& [pid, start] : {kVm, kOther})
+      tree_.process(pid, "qemu", {"qemu"}, {.start = start});
+  }
+
+  // As /proc/PID/status tells it.
+  void size(int gib, int huge_gib) {
+    constexpr int kKibPerGib = 1 << 20;
+    tree_.process_file(kVm.first, "status",
+                       "Name:\tqemu\nVmRSS:\t" +
+                           std::to_string(gib * kKibPerGib) +
+                           " kB\nHugetlbPages:\t" +
+                           std::to_string(huge_gib * kKibPerGib) + " kB\n");
+  }
+
   void write(int huge_pages) {
     ProcTree::write(tree_.proc("100/numa_maps"), pages(huge_pages));
   }
@@ -77,9 +99,8 @@ TEST_F(NumaMapsReaderOf, ReadsAgainAfterAWhileOnly) {
   // Another process is read after it would have been.
   ProcTree::write(tree_.proc("101/numa_maps"), pages(1));
   EXPECT_TRUE(tells(reader, 1));
-  EXPECT_TRUE(eventually([&] {
-    return reader.of({101, 1}).missing_reason.empty();
-  }));
+  EXPECT_TRUE(
+      eventually([&] { return reader.of(kOther).missing_reason.empty(); }));
   EXPECT_TRUE(tells(reader, 1));
   passed_ = 6;
   EXPECT_TRUE(eventually([&] { return tells(reader, 2); }));
@@ -103,10 +124,63 @@ TEST_F(NumaMapsReaderOf, LeavesAProcessAloneThatTakesTooLongTwice) {
   // Else it would be refused by the time that another is.
   EXPECT_TRUE(left_alone());
   EXPECT_TRUE(eventually([&] {
-    return reader.of({101, 1}).missing_reason.find("being read") ==
+    return reader.of(kOther).missing_reason.find("being read") ==
            std::string_view::npos;
   }));
   EXPECT_TRUE(left_alone());
+}
+
+TEST_F(NumaMapsReaderOf, DoesNotBeginWhatIsToTakeTooLong) {
+  constexpr const char* kTooLong =
+      "to read a VM's numa_maps takes too long, it is left alone";
+  write(1);
+  auto usual = options();
+  usual.longest = NumaMapsOptions{}.longest;  // 50 ms
+  NumaMapsReader reader(tree_.roots(), usual);
+  size(8, 0);  // 56 ms
+  EXPECT_EQ(read(reader).missing_reason, kTooLong);
+  EXPECT_THAT(reader.of(kVm).huge, IsEmpty());
+  // It may have less by the next time.
+  size(6, 0);
+  passed_ = 6;
+  EXPECT_TRUE(eventually([&] { return tells(reader, 1); }));
+  size(6, 200);  // 54 ms
+  passed_ = 12;
+  EXPECT_TRUE(
+      eventually([&] { return reader.of(kVm).missing_reason == kTooLong; }));
+  size(0, 800);  // 48 ms
+  passed_ = 18;
+  EXPECT_TRUE(eventually([&] { return tells(reader, 1); }));
+}
+
+TEST_F(NumaMapsReaderOf, DoesNotBeginWhereTheSizeIsNotTold) {
+  write(1);
+  tree_.process_file(kVm.first, "status", "VmRSS:\tx kB\n");
+  NumaMapsReader reader(tree_.roots(), options());
+  EXPECT_THAT(std::string(read(reader).missing_reason),
+              HasSubstr("how much memory"));
+}
+
+TEST_F(NumaMapsReaderOf, HoldsNobodyUpWhileAReadHangs) {
+  const auto fifo = tree_.proc("100/numa_maps");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  auto reader = std::make_unique<NumaMapsReader>(tree_.roots(), options());
+  reader->of(kVm);
+  // It is opened as soon as the reader's thread wants to read it.
+  int hangs = -1;
+  ASSERT_TRUE(eventually([&] {
+    hangs = ::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return hangs >= 0;
+  }));
+  auto done = std::async(std::launch::async, [&] {
+    EXPECT_THAT(std::string(reader->of(kVm).missing_reason),
+                HasSubstr("being read"));
+    reader->of(kOther);
+    reader->forget_unasked();
+    reader.reset();
+  });
+  EXPECT_EQ(done.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  ::close(hangs);
 }
 
 TEST_F(NumaMapsReaderOf, SaysThatItMayNot) {
@@ -126,7 +200,20 @@ TEST_F(NumaMapsReaderOf, TakesAReusedPidForAnother) {
   write(1);
   NumaMapsReader reader(tree_.roots(), options());
   read(reader);
-  EXPECT_THAT(std::string(reader.of({100, 2.5}).missing_reason),
+  EXPECT_THAT(
+      std::string(reader.of({kVm.first, kVm.second + 1}).missing_reason),
+      HasSubstr("being read"));
+}
+
+TEST_F(NumaMapsReaderOf, BelievesNothingOfALaterProcessOfThatPid) {
+  write(1);
+  NumaMapsReader reader(tree_.roots(), options());
+  const VmId ended{kVm.first, kVm.second - 1};
+  EXPECT_THAT(reader.of(ended).huge, IsEmpty());
+  // By the time that the next one is read, it was.
+  read(reader);
+  EXPECT_THAT(reader.of(ended).huge, IsEmpty());
+  EXPECT_THAT(std::string(reader.of(ended).missing_reason),
               HasSubstr("being read"));
 }
 

@@ -139,8 +139,11 @@ class BoundCells : public testing::Test {
   std::optional<NumaPlacement> running_on(const std::vector<int>& cpus,
                                           const std::vector<int>& first,
                                           const std::vector<int>& second) {
+    return placed(vm_on(cpus), first, second);
+  }
+  std::optional<NumaPlacement> placed(Vm vm, const std::vector<int>& first,
+                                      const std::vector<int>& second) {
     libvirt_.cells = {{{0, 1}, first}, {{2, 3}, second}};
-    Vm vm = vm_on(cpus);
     vm.libvirt = &libvirt_;
     return placement_of(vm, host(), memory_);
   }
@@ -153,6 +156,16 @@ TEST_F(BoundCells, AreMisplacedByTheShareOfVcpusOffTheirCellsNode) {
   expect(running_on({0, 1, 2, 3}, {0}, {1}), 0, 1);
   expect(running_on({0, 1, 2, 0}, {0}, {1}), 0.25, 1.5);
   expect(running_on({2, 3, 0, 1}, {0}, {1}), 1, 3);
+}
+
+TEST_F(BoundCells, CountVcpusByHeadsHoweverLongTheyRan) {
+  Vm vm = vm_on({0, 1, 2, 0});
+  vm.threads[3].sched->run_ns = 1'000'000;
+  expect(placed(vm, {0}, {1}), 0.25, 1.5);
+  vm.threads[3].sched->run_ns = 0;
+  expect(placed(vm, {0}, {1}), 0.25, 1.5);
+  vm.threads[3].sched.reset();
+  expect(placed(vm, {0}, {1}), 0.25, 1.5);
 }
 
 TEST_F(BoundCells, CountWhateverTheWholeVmsMemory) {

@@ -146,9 +146,32 @@ TEST_F(Numa, AVmThatSharesItsGroupIsAbsentAndHidesNoOther) {
               Contains(R"(vcpu_domain_numa_misplacement_ratio{domain="b"} 1)"));
   EXPECT_EQ(
       reason("vm_memory_cgroup"),
-      "a VM shares its memory group with other processes; start it in one "
+      "a VM shares its control group with other processes; start it in one "
       "of its own");
   EXPECT_THAT(families_.problems(), IsEmpty());
+}
+
+// Each would have the memory of both.
+TEST_F(Numa, TwoVmsInOneContainerAreAbsent) {
+  start("b", 200, 2);
+  const std::string container = "/kubepods/burstable/pod0a1b/77ff";
+  for (const pid_t pid : {100, 200})
+    tree_.process_file(pid, "cgroup", "0::" + container + "\n");
+  tree_.group_file(container + "/memory.numa_stat",
+                   "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
+  EXPECT_THAT(collect(), IsEmpty());
+  EXPECT_THAT(reason("vm_memory_cgroup"),
+              StartsWith("a VM shares its control"));
+  EXPECT_THAT(families_.problems(), IsEmpty());
+}
+
+TEST_F(Numa, AVmInNoGroupThatWeSeeSaysWhichOne) {
+  tree_.process_file(100, "cgroup", "0::/\n");
+  EXPECT_THAT(collect(), IsEmpty());
+  EXPECT_THAT(reason("vm_memory_cgroup"), HasSubstr("the root control group"));
+  tree_.process_file(100, "cgroup", "0::/../a.scope\n");
+  EXPECT_THAT(collect(), IsEmpty());
+  EXPECT_THAT(reason("vm_memory_cgroup"), HasSubstr("cgroup namespace"));
 }
 
 TEST_F(Numa, AGroupWithoutTheMemoryControllerSaysSo) {
@@ -209,6 +232,14 @@ TEST_F(Numa, WithoutDistancesThereIsTheShareAlone) {
   EXPECT_THAT(said,
               Not(Contains(StartsWith("vcpu_domain_numa_distance_ratio"))));
   EXPECT_EQ(reason("numa_distance"), "the firmware tells no node distances");
+}
+
+TEST_F(Numa, ARowOfDistancesThatDoesNotFitLeavesAReason) {
+  tree_.distance(0, "10 20 30");
+  memory("N0=0 N1=300");
+  EXPECT_THAT(collect(), Not(Contains(HasSubstr("distance_ratio"))));
+  EXPECT_EQ(reason("numa_distance"),
+            "a node's distances are not those to the nodes that are online");
 }
 
 TEST_F(Numa, MemoryOnANodeWithoutCpusIsFar) {
@@ -272,6 +303,54 @@ TEST_F(Numa, AsksNoVmWhereNoHugePageIsInUse) {
   memory("N0=1000 N1=0");
   huge_pages(8, 8, 6144);
   EXPECT_THAT(collect(), Contains(HasSubstr("misplacement_ratio")));
+}
+
+TEST_F(Numa, HugePagesOfWhichNotAllIsToldLeaveNoRatioAndAProblem) {
+  memory("N0=1048576 N1=0");
+  huge_pages(8, 4, 6144);
+  tree_.group_file(kGroup + "/hugetlb.2MB.numa_stat", "total=6291456 N0=x\n");
+  const auto nothing = [&](const std::string& problem) {
+    const auto said = collect();
+    EXPECT_THAT(said, Contains(R"(vcpu_domain_memory_bytes{domain="a",)"
+                               R"(numa_node="0"} 1048576)"));
+    EXPECT_THAT(said, Not(Contains(HasSubstr("ratio"))));
+    EXPECT_THAT(families_.problems(), ElementsAre(HasSubstr(problem)));
+  };
+  nothing("hugetlb.2MB.numa_stat: cannot be understood");
+  tree_.process_file(100, "status", "Name:\tqemu\nHugetlbPages:\tx kB\n");
+  nothing("/100/status: cannot be understood");
+  tree_.sys_file("kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "x\n");
+  nothing("free_hugepages: cannot be understood");
+}
+
+TEST_F(Numa, NoHugePagesAreInNoGroupThatIsRead) {
+  memory("N0=1048576 N1=0");
+  huge_pages(8, 4, 0);
+  tree_.group_file(kGroup + "/hugetlb.2MB.numa_stat", "garbage\n");
+  EXPECT_THAT(collect(), Contains(HasSubstr("misplacement_ratio")));
+  EXPECT_THAT(families_.problems(), IsEmpty());
+}
+
+TEST_F(Numa, WithTheOptionAVmWithoutHugePagesIsNotRead) {
+  collector_ = make_numa({.roots = tree_.roots(), .numa = {.maps = true}});
+  start("b", 200, 0);
+  tree_.process_file(200, "status", "Name:\tqemu\nHugetlbPages:\t0 kB\n");
+  tree_.group_file(group_of("b") + "/memory.numa_stat",
+                   "anon N0=10 N1=0\nshmem N0=0 N1=0\n");
+  memory("N0=2097152 N1=0");
+  huge_pages(8, 4, 6144);
+  ProcTree::write(tree_.proc("100/numa_maps"),
+                  "7f00 bind:1 huge N1=3 kernelpagesize_kB=2048\n");
+  const std::string of_b =
+      R"(vcpu_domain_numa_misplacement_ratio{domain="b"} 0)";
+  EXPECT_THAT(collect(), Contains(of_b));
+  EXPECT_TRUE(eventually([&] {
+    collect();
+    return reason("vm_hugepages").empty();
+  }));
+  // Had it been asked for, it would have been refused by now.
+  EXPECT_THAT(collect(), Contains(of_b));
+  EXPECT_EQ(reason("vm_hugepages"), "");
 }
 
 TEST_F(Numa, WithTheOptionNumaMapsTellsWhereHugePagesLie) {

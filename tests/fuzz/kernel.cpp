@@ -280,8 +280,9 @@ void look_task_status(std::string_view text) {
   }
   const auto memory = parse_process_memory(text);
   if (memory)
-    expect_written({memory->page_table_bytes, memory->swap_bytes}, text, kKib);
-  expect_written({hugetlb_bytes(text)}, text, kKib);
+    expect_written({memory->page_table_bytes, memory->swap_bytes,
+                    memory->resident_bytes, memory->hugetlb_bytes},
+                   text, kKib);
   expect_written({real_uid(text)}, text);
 }
 

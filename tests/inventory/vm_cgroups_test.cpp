@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/inventory/vm_cgroups.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -9,6 +10,9 @@
 
 namespace vcpu {
 namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr const char* kScope =
     "/machine.slice/machine-qemu\\x2d1\\x2dweb.scope";
@@ -73,10 +77,28 @@ TEST_F(VmCgroupsOf, ProxmoxAndKubevirtAreKnownByName) {
        {"/qemu.slice/100.scope",
         "/kubepods.slice/kubepods-burstable.slice/"
         "kubepods-burstable-pod0a1b.slice/cri-containerd-77.scope",
-        "/kubepods/burstable/pod0a1b/77ff"}) {
+        "/kubepods/burstable/pod0a1b/77ff",
+        "/kubepods.slice/kubepods-pod0a1b.slice/crio-77.scope"}) {
     process(100, "0::" + path + "\n");
     EXPECT_EQ(of(100).memory.directory, top() + path);
   }
+}
+
+// With CRI-O; what else the container runs is there, too.
+TEST_F(VmCgroupsOf, CrunsGroupInAContainerIsTheContainers) {
+  const std::string scope =
+      "/kubepods.slice/kubepods-pod0a1b.slice/crio-77.scope";
+  process(100, "0::" + scope + "/container\n");
+  group(scope + "/container", "90\n100\n");
+  EXPECT_EQ(of(100).memory.directory, top() + scope);
+  EXPECT_EQ(of(100).unified.directory, top() + scope);
+}
+
+TEST_F(VmCgroupsOf, AGroupOfThatNameElsewhereIsNot) {
+  process(100, "0::/vms/container\n");
+  group("/vms", "");
+  group("/vms/container", "100\n");
+  EXPECT_EQ(of(100).memory.directory, top() + "/vms/container");
 }
 
 TEST_F(VmCgroupsOf, AnyNameIsItsOwnWhereItIsAlone) {
@@ -91,11 +113,55 @@ TEST_F(VmCgroupsOf, TheRootIsNobodysOwn) {
   process(100, "0::/\n");
   group("/", "100\n");
   EXPECT_FALSE(of(100).memory);
+  EXPECT_THAT(of(100).memory.missing_reason, HasSubstr("the root"));
 }
 
 TEST_F(VmCgroupsOf, WhatLiesOutsideOfOurNamespaceIsNotFound) {
   process(100, "0::/../../machine.slice/machine-qemu\\x2d1.scope\n");
   EXPECT_FALSE(of(100).memory);
+  EXPECT_THAT(of(100).memory.missing_reason, HasSubstr("namespace"));
+}
+
+TEST_F(VmCgroupsOf, AKernelWithoutTheControllerHasNone) {
+  process(100, "4:cpu:" + std::string(kScope) + "\n");
+  EXPECT_EQ(of(100).cpu.missing_reason, "");
+  EXPECT_FALSE(of(100).memory);
+  EXPECT_THAT(of(100).memory.missing_reason, HasSubstr("this kernel has no"));
+}
+
+TEST_F(VmCgroupsOf, TwoVmsInOneAreNeithersOwnWhateverItsName) {
+  const std::string shared = "0::/kubepods/burstable/pod0a1b/77ff\n";
+  process(100, shared);
+  process(200, shared);
+  process(300, "0::/kubepods/burstable/pod0a1b/88ff\n");
+  VmCgroups groups(tree_.roots());
+  const std::vector<VmCgroups::Member> vms{
+      {{100, 1}, 7}, {{200, 1}, 7}, {{300, 1}, 7}};
+  groups.begin(vms);
+  for (const pid_t pid : {100, 200}) {
+    EXPECT_FALSE(groups.of({pid, 1}).memory);
+    EXPECT_FALSE(groups.of({pid, 1}).unified);
+    EXPECT_THAT(groups.of({pid, 1}).memory.missing_reason,
+                StartsWith("a VM shares its control group"));
+    EXPECT_EQ(groups.of({pid, 1}).problem, "");
+  }
+  EXPECT_TRUE(groups.of({300, 1}).memory);
+  // It is the other's own as soon as one has left it.
+  process(200, "0::/kubepods/burstable/pod0a1b/99ff\n");
+  groups.begin(vms);
+  for (const pid_t pid : {100, 200, 300})
+    EXPECT_TRUE(groups.of({pid, 1}).memory);
+}
+
+TEST_F(VmCgroupsOf, IsNoLongerItsOwnAsSoonAsAnotherVmJoins) {
+  process(100, "4:memory:/kubepods/pod0a1b/77ff\n0::/kubepods/pod0a1b/1\n");
+  process(200, "4:memory:/kubepods/pod0a1b/77ff\n0::/kubepods/pod0a1b/2\n");
+  VmCgroups groups(tree_.roots());
+  groups.begin({{{100, 1}, 7}});
+  EXPECT_TRUE(groups.of({100, 1}).memory);
+  groups.begin({{{100, 1}, 7}, {{200, 1}, 7}});
+  EXPECT_FALSE(groups.of({100, 1}).memory);
+  EXPECT_TRUE(groups.of({100, 1}).unified);
 }
 
 TEST_F(VmCgroupsOf, WhoHasEndedHasNone) {
@@ -161,6 +227,8 @@ TEST(VmGroup, IsAboveItsThreads) {
   EXPECT_EQ(vm_group("/a.libvirt-qemu/iothread1"), "/a.libvirt-qemu");
   EXPECT_EQ(vm_group("/a.scope/libvirt"), "/a.scope");
   EXPECT_EQ(vm_group("/a.scope"), "/a.scope");
+  EXPECT_EQ(vm_group("/kubepods/pod1/77/container"), "/kubepods/pod1/77");
+  EXPECT_EQ(vm_group("/vms/container"), "/vms/container");
   EXPECT_EQ(vm_group("/"), "/");
   EXPECT_EQ(vm_group(""), "");
 }

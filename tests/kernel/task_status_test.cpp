@@ -108,13 +108,15 @@ TEST(TaskStatus, IsMalformedWhereACountIsNoNumber) {
 constexpr const char* kProcessStatus =
     "Name:\tqemu-system-x86\nVmPeak:\t 5351292 kB\nVmRSS:\t 2120464 kB\n"
     "RssShmem:\t       0 kB\nVmLib:\t   70232 kB\nVmPTE:\t    4744 kB\n"
-    "VmSwap:\t  131072 kB\nHugetlbPages:\t       0 kB\nThreads:\t5\n";
+    "VmSwap:\t  131072 kB\nHugetlbPages:\t    2048 kB\nThreads:\t5\n";
 
 TEST(ProcessMemory, IsInBytes) {
   const auto memory = parse_process_memory(kProcessStatus);
   ASSERT_TRUE(memory);
   EXPECT_EQ(memory->page_table_bytes, 4744UL * 1024);
   EXPECT_EQ(memory->swap_bytes, 131072UL * 1024);
+  EXPECT_EQ(memory->resident_bytes, 2120464UL * 1024);
+  EXPECT_EQ(memory->hugetlb_bytes, 2048UL * 1024);
 }
 
 TEST(ProcessMemory, IsEmptyWhereItHasGivenItUp) {
@@ -122,28 +124,18 @@ TEST(ProcessMemory, IsEmptyWhereItHasGivenItUp) {
   ASSERT_TRUE(memory);
   EXPECT_FALSE(memory->page_table_bytes);
   EXPECT_FALSE(memory->swap_bytes);
+  EXPECT_FALSE(memory->resident_bytes);
+  EXPECT_FALSE(memory->hugetlb_bytes);
 }
 
 TEST(ProcessMemory, IsMalformedWhereALineIsNoAmount) {
-  for (const auto* text : {"VmPTE:\n", "VmPTE:\tx kB\n", "VmPTE:\t4\n",
-                           "VmSwap:\t-4 kB\n", "VmSwap:\t4 kB 4\n"}) {
+  for (const auto* text :
+       {"VmPTE:\n", "VmPTE:\tx kB\n", "VmPTE:\t4\n", "VmSwap:\t-4 kB\n",
+        "VmSwap:\t4 kB 4\n", "VmRSS:\tx kB\n", "HugetlbPages:\t4\n"}) {
     const auto memory = parse_process_memory(text);
     ASSERT_FALSE(memory) << text;
     EXPECT_EQ(memory.error().context, "status");
   }
-}
-
-TEST(HugetlbBytes, AreThoseOfTheProcess) {
-  EXPECT_EQ(hugetlb_bytes("VmRSS:\t 8 kB\nHugetlbPages:\t   4096 kB\n"),
-            4096U * 1024U);
-  EXPECT_EQ(hugetlb_bytes("HugetlbPages:\t       0 kB\n"), 0U);
-}
-
-TEST(HugetlbBytes, AreEmptyWhereTheKernelDoesNotSay) {
-  for (const auto* text :
-       {"", "HugetlbPages:\n", "HugetlbPages:\t4\n", "HugetlbPages:\tx kB\n",
-        "HugetlbPages:\t18446744073709551615 kB\n"})
-    EXPECT_FALSE(hugetlb_bytes(text)) << text;
 }
 
 TEST(RealUid, IsTheFirstOfFour) {

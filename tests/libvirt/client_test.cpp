@@ -114,6 +114,45 @@ TEST_F(LibvirtClientTest,
             "2");
 }
 
+constexpr int kRoundsPerXml = 60;
+
+// The node of the first domain's guest cell; -1: nothing is known of it.
+int node_told(LibvirtClient& client) {
+  const auto frame = client.ask();
+  if (frame.domains.empty() || frame.domains[0].cells.empty()) return -1;
+  const auto& nodes = frame.domains[0].cells[0].nodes;
+  return nodes.empty() ? -1 : nodes[0];
+}
+
+TEST_F(LibvirtClientTest, KeepsWhatTheXmlToldWhileItIsNotToldAndAsksAgain) {
+  EXPECT_EQ(with_client([](LibvirtClient& client, FakeLibvirt& fake) {
+              fake.node = 1;
+              std::string told = std::to_string(node_told(client)) + " ";
+              fake.xml_fails = true;
+              int kept = 0;
+              for (int round = 0; round < kRoundsPerXml; ++round)
+                kept += node_told(client) == 1 ? 1 : 0;
+              fake.xml_fails = false;
+              fake.node = 0;
+              told += std::to_string(kept) + " ";
+              return told + std::to_string(node_told(client));
+            }),
+            "1 60 0");
+}
+
+TEST_F(LibvirtClientTest, AsksForTheXmlOnlyNowAndThen) {
+  EXPECT_EQ(with_client([](LibvirtClient& client, FakeLibvirt& fake) {
+              fake.node = 1;
+              int rounds = 0;
+              while (node_told(client) == 1) {
+                ++rounds;
+                fake.node = 0;
+              }
+              return std::to_string(rounds);
+            }),
+            std::to_string(kRoundsPerXml));
+}
+
 TEST_F(LibvirtClientTest, HasOneCallInFlight) {
   EXPECT_EQ(with_client([](LibvirtClient& client, FakeLibvirt& fake) {
               for (int i = 0; i < 20; ++i) {

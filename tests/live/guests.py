@@ -187,12 +187,12 @@ def scsi_disk_xml(image):
 class BareGuest:
     """No operating system, which would touch its memory: what the first sector of its virtio-scsi disk holds runs for ever."""
 
-    def __init__(self, name, directory, busy=False, memory_mib=16):
+    def __init__(self, name, directory, busy=False, code=None, memory_mib=16):
         self.name = name
         self.memory_mib = memory_mib
         self.uuid = str(uuid.uuid4())
         self.vcpus = 1
-        self.image = disk_image(directory / f"{self.uuid}.img", BUSY_SECTOR if busy else IDLE_SECTOR)
+        self.image = disk_image(directory / f"{self.uuid}.img", code or (BUSY_SECTOR if busy else IDLE_SECTOR))
         self.qmp = directory / f"{self.uuid}.qmp"
         self.serial_log = directory / f"{self.uuid}.log"
 

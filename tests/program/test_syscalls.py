@@ -64,12 +64,13 @@ class Syscalls(unittest.TestCase):
     @unittest.skipUnless(program.AS_ROOT, "only root makes control groups")
     def test_calls_of_a_scrape_grow_with_vms_and_not_with_vcpus(self):
         self.strace()  # Or skips.
-        reads = {}
+        reads, opens = {}, {}
         for vms, vcpus in ((2, 2), (5, 2), (8, 2), (8, 12)):
             with self.subTest(vms=vms, vcpus=vcpus):
                 seen, calls = self.calls_of_a_scrape(vms, vcpus)
                 # Others' VMs have the same files, where they have groups of their own.
                 reads[vms, vcpus] = (seen, round(calls["pread64"]))
+                opens[vms, vcpus] = (seen, calls["openat"], calls["read"])
                 # Waits for each other's threads, and for who asks, are as many as they are.
                 total = sum(count for name, count in calls.items() if name not in ("futex", "poll", "sendto"))
                 self.assertLess(total, 260 + 10 * os.cpu_count() + 6 * seen)
@@ -77,6 +78,11 @@ class Syscalls(unittest.TestCase):
         self.assertEqual(len(each), 1, reads)
         self.assertLessEqual(each.pop(), 5, reads)
         self.assertEqual(reads[8, 2], reads[8, 12])
+        # Of 80 vCPUs more a few are looked at, in turn, whether they have a quota, and the pass over the tasks is longer.
+        few, many = opens[8, 2], opens[8, 12]
+        self.assertEqual(few[0], many[0], opens)
+        self.assertLess(many[1] - few[1], 80 / 20, opens)
+        self.assertLess(many[2] - few[2], 80 / 10, opens)
 
     def calls_of_a_scrape(self, vms, vcpus):
         """(VMs with groups of their own, {name: calls}); others may run VMs on this machine as well."""

@@ -175,7 +175,12 @@ int virDomainGetVcpuPinInfo(virDomainPtr /*domain*/, int vcpus,
 
 char* virDomainGetXMLDesc(virDomainPtr /*domain*/, unsigned /*flags*/) {
   const Call call;
-  return ::strdup("<domain type='kvm'/>");
+  if (fake_libvirt.xml_fails) return nullptr;
+  const std::string xml =
+      "<domain><cpu><numa><cell id='0' cpus='0-1'/></numa></cpu>"
+      "<numatune><memory mode='strict' nodeset='" +
+      std::to_string(fake_libvirt.node) + "'/></numatune></domain>";
+  return ::strdup(xml.c_str());
 }
 
 virDomainPtr virDomainLookupByUUIDString(virConnectPtr /*connection*/,

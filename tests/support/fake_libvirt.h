@@ -14,6 +14,8 @@ struct FakeLibvirt {
   std::atomic<bool> list_fails = false;
   std::atomic<bool> vcpus_fail = false;
   std::atomic<int> vcpus = 2;  // Of each domain.
+  std::atomic<bool> xml_fails = false;
+  std::atomic<int> node = 0;  // That each domain's one guest cell is bound to.
 
   std::atomic<int> opened = 0;
   std::atomic<int> open_now = 0;  // Until nobody holds the connection any more.
