@@ -94,8 +94,9 @@ void write_memory(const ProcTree& tree, int steps) {
 
 void write_hardware(const ProcTree& tree, int steps) {
   for (int cpu = 0; cpu < 4; ++cpu) {
+    // One alone, so that it shows where it is taken to be.
     write_cpu_file(tree, cpu, "topology/physical_package_id",
-                   cpu % 2 == 0 ? "0\n" : "1\n");
+                   cpu == 3 ? "1\n" : "0\n");
     write_cpu_file(tree, cpu, "cpu_capacity",
                    cpu % 2 == 0 ? "512\n" : "1024\n");
     for (const std::string of : {"core", "package"})
