@@ -63,7 +63,7 @@ std::size_t online_of(const CpuSet& list, const CpuSet& online) {
 
 // What is as it is until somebody changes the host.
 struct Build {
-  PackageOf package_of;
+  Result<PackageOf> package_of{PackageOf{}};
   Result<CoreClasses> classes;
   Result<CpuSet> isolated{CpuSet{}};
   Result<CpuSet> nohz_full{CpuSet{}};
@@ -131,13 +131,19 @@ class Host final : public Collector {
             Frequencies::disturbs(roots_)};
   }
 
-  static void say_build(const Build& build, const CpuSet& online,
-                        Families& families) {
+  static void say_packages(const Result<PackageOf>& package_of,
+                           Families& families) {
+    if (!package_of) return families.problem(package_of.error().message());
     families
         .gauge("vcpu_host_packages",
                "CPU packages (sockets) with a CPU online; from "
                "/sys/devices/system/cpu/cpuN/topology/physical_package_id.")
-        .add({}, static_cast<double>(packages(build.package_of).size()));
+        .add({}, static_cast<double>(packages(*package_of).size()));
+  }
+
+  static void say_build(const Build& build, const CpuSet& online,
+                        Families& families) {
+    say_packages(build.package_of, families);
     auto& cores = families.gauge(
         "vcpu_host_class_cores",
         "Physical cores with a CPU online by class: performance the fastest, "
@@ -183,11 +189,12 @@ class Host final : public Collector {
   }
 
   void say_temperature(const Build& build, Families& families) {
+    if (!build.package_of) return;  // Said: no sensor names its package.
     auto& temperature = families.gauge(
         "vcpu_host_cpu_temperature_celsius",
         "The hottest sensor of each CPU package; from /sys/class/hwmon, "
         "coretemp or k10temp, else from /sys/class/thermal.");
-    const auto celsius = temperatures_.read(packages(build.package_of));
+    const auto celsius = temperatures_.read(packages(*build.package_of));
     if (celsius && !celsius->all_answer) {
       families.source("cpu_temperature", kSilentSensor);
     } else if (!offered(celsius, "cpu_temperature", kNoSensor, families)) {
@@ -204,7 +211,8 @@ class Host final : public Collector {
         "Times a core, or a package, was slowed down as it was too hot, each "
         "core and each package counted once; from "
         "/sys/devices/system/cpu/cpuN/thermal_throttle.");
-    const auto counts = throttles_.read(host, build.package_of);
+    const auto counts = throttles_.read(
+        host, build.package_of ? *build.package_of : PackageOf{});
     if (!offered(counts, "cpu_throttles", kNoThrottles, families)) return;
     throttles.add({{"scope", "core"}}, static_cast<double>(counts->core));
     if (counts->package)

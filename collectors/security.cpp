@@ -23,6 +23,11 @@ constexpr const char* kNoKvm =
     "have none";
 constexpr const char* kNoSmt =
     "the kernel does not tell whether cores run two threads at once";
+constexpr const char* kStrange =
+    "what it says is new to this exporter, and is left out: /sys";
+constexpr const char* kNoCoreScheduling =
+    "nothing tells the vCPUs' core scheduling cookies: that takes eBPF and a "
+    "kernel with CONFIG_SCHED_CORE";
 constexpr const char* kNoVulnerabilities =
     "the kernel does not tell the CPU's vulnerabilities";
 constexpr const char* kNoVerdict =
@@ -136,16 +141,29 @@ class Security final : public Collector {
     for (const auto& [name, on] : features.known)
       feature.add({{"feature", name}}, on ? 1 : 0);
     families.source("cpu_flags", features.flags ? "" : kNoFlags);
-    families.source("kvm_parameters", features.kvm ? "" : kNoKvm);
-    families.source("smt", features.smt ? "" : kNoSmt);
+    families.source("kvm_parameters",
+                    strange(features, "/module/", features.kvm ? "" : kNoKvm));
+    families.source("smt",
+                    strange(features, "/devices/", features.smt ? "" : kNoSmt));
+  }
+
+  // Which files below `root` have a word that is new to us, else `reason`.
+  static std::string strange(const SecurityFeatures& features,
+                             std::string_view root, const char* reason) {
+    std::string said;
+    for (const auto& file : features.strange)
+      if (file.starts_with(root))
+        said += (said.empty() ? kStrange : ", /sys") + file;
+    return said.empty() ? reason : said;
   }
 
   static void say_vulnerabilities(const Posture& posture, Families& families) {
     auto& vulnerability = families.gauge(
         "vcpu_host_vulnerability",
         "The kernel's verdict on each vulnerability of the CPU, always 1; "
-        "vulnerable also where guests alone can make use of it (VMX: "
-        "vulnerable). From /sys/devices/system/cpu/vulnerabilities.");
+        "vulnerable also where a part of it is, to guests or to the host's own "
+        "programs (VMX: vulnerable). From "
+        "/sys/devices/system/cpu/vulnerabilities.");
     auto& smt = families.gauge(
         "vcpu_host_smt_vulnerable",
         "The kernel's verdict whether other threads of a core can make use of "
@@ -186,10 +204,16 @@ class Security final : public Collector {
   static void say_core_scheduling(const Snapshot& snapshot,
                                   Families& families) {
     std::optional<int> scheduled;
-    for (const Vm& vm : snapshot.vms)
-      for (const Thread& vcpu : vm.vcpus())
+    bool any = false;
+    for (const Vm& vm : snapshot.vms) {
+      for (const Thread& vcpu : vm.vcpus()) {
+        any = true;
         if (vcpu.core_scheduled)
           scheduled = scheduled.value_or(0) + (*vcpu.core_scheduled ? 1 : 0);
+      }
+    }
+    if (any)
+      families.source("core_scheduling", scheduled ? "" : kNoCoreScheduling);
     if (!scheduled) return;
     families
         .gauge("vcpu_host_core_scheduled_vcpus",

@@ -134,7 +134,7 @@ if [ "$what" = all ]; then
   fuzz 10
   script live tests/live/test.sh build/tests/vcpu_exporter
   script faults tests/faults/test.sh build/tests/vcpu_exporter
-  script lab tests/lab/test.sh build/tests/vcpu_exporter
+  VCPU_LAB_STEAL_SECONDS=60 script lab tests/lab/test.sh build/tests/vcpu_exporter
   script quickstart tests/quickstart_test.sh
 fi
 

@@ -26,15 +26,24 @@ std::optional<int> policy_number(std::string_view name) {
 }
 
 // affected_cpus: the policy's online CPUs, "0 1 2 3".
+Result<CpuSet> parse_affected(std::string_view text) {
+  CpuSet cpus;
+  for (auto word = take_word(text); !word.empty(); word = take_word(text)) {
+    const auto cpu = parse_number<int>(word);
+    if (!cpu) return malformed("affected_cpus");
+    cpus.push_back(*cpu);
+  }
+  return cpus;
+}
+
 Result<std::set<int>> cores_of(const std::string& policy,
                                const Topology& host) {
   std::set<int> cores;
-  const auto text = read_file(policy + "/affected_cpus");
-  if (!text && !is_gone(text.error())) return text.error();
-  if (!text) return cores;
-  std::string_view rest = *text;
-  for (auto cpu = take_u64(rest); cpu; cpu = take_u64(rest)) {
-    const auto core = host.core_of.find(static_cast<int>(*cpu));
+  const auto cpus = read_as(policy + "/affected_cpus", parse_affected);
+  if (!cpus && !is_gone(cpus.error())) return cpus.error();
+  if (!cpus) return cores;
+  for (const int cpu : *cpus) {
+    const auto core = host.core_of.find(cpu);
     if (core != host.core_of.end()) cores.insert(core->second);
   }
   return cores;
@@ -78,7 +87,8 @@ Result<void> Frequencies::find_policies(const Topology& host) {
 
 Result<Frequencies::Range> Frequencies::read(const Topology& host) {
   constexpr double kHzPerKhz = 1000;
-  if (host.online != online_) {
+  // A driver may be loaded later.
+  if (host.online != online_ || policies_.empty()) {
     const auto found = find_policies(host);
     if (!found) return found.error();
   }

@@ -47,7 +47,8 @@ class Frequencies {
   Result<void> find_policies(const Topology& host);
 
   Roots roots_;
-  CpuSet online_;  // That the policies are of.
+  CpuSet online_;  // That the policies are of; looked for again where there
+                   // are none.
   std::vector<Policy> policies_;
 };
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <vector>
 
+#include "collectors/base/result.h"
 #include "collectors/base/roots.h"
 #include "collectors/topology.h"
 
@@ -16,10 +17,11 @@ namespace vcpu {
 
 using PackageOf = std::map<int, int>;  // Logical CPU -> package.
 
-// All CPUs are in package 0 where nothing tells, and on a machine that is
-// described by a device tree: kernels before 6.0 call its clusters packages,
-// and the boards that have two sockets are described by ACPI.
-PackageOf read_package_of(const Roots& roots, const CpuSet& online);
+// All CPUs are in package 0 where nothing tells of any, and on a machine that
+// is described by a device tree: kernels before 6.0 call its clusters packages,
+// and the boards that have two sockets are described by ACPI. A CPU of which
+// alone nothing tells has just gone offline, and is left out.
+Result<PackageOf> read_package_of(const Roots& roots, const CpuSet& online);
 
 std::vector<int> packages(const PackageOf& package_of);  // Ascending.
 

@@ -16,30 +16,6 @@ namespace {
 
 using Known = std::optional<bool>;
 
-using Problems = std::vector<std::string>;
-
-Known read_switch(const std::string& path, Problems& problems) {
-  const auto value = read_as(path, parse_switch);
-  // A word that is new to us is no failure.
-  if (!value && !is_gone(value.error()) &&
-      value.error().code != std::errc::bad_message)
-    problems.push_back(value.error().message());
-  return value ? Known(*value) : Known();
-}
-
-// One of the two modules' parameters; a CPU is not both.
-Known parameter(const Roots& roots, const char* intel, const char* amd,
-                Problems& problems) {
-  const auto of = [&](const char* module, const char* name) {
-    return name == nullptr ? Known()
-                           : read_switch(roots.sys + "/module/" + module +
-                                             "/parameters/" + name,
-                                         problems);
-  };
-  const auto found = of("kvm_intel", intel);
-  return found ? found : of("kvm_amd", amd);
-}
-
 bool is_word_of(std::string_view text, std::string_view wanted) {
   for (auto word = take_word(text); !word.empty(); word = take_word(text))
     if (word == wanted) return true;
@@ -70,8 +46,7 @@ class Finder {
     add_flags();
     add_kvm();
     add("memory_encryption", memory_encryption());
-    const auto smt = read_switch(roots_.sys + "/devices/system/cpu/smt/active",
-                                 features_.problems);
+    const auto smt = read_switch("/devices/system/cpu/smt/active");
     add("smt", smt);
     features_.smt = smt.has_value();
     return std::move(features_);
@@ -80,6 +55,28 @@ class Finder {
  private:
   void add(std::string_view feature, Known value) {
     if (value) features_.known.emplace_back(feature, *value);
+  }
+
+  Known read_switch(const std::string& file) {
+    const auto value = read_as(roots_.sys + file, parse_switch);
+    if (value) return *value;
+    // A word that is new to us is no failure.
+    if (value.error().code == std::errc::bad_message)
+      features_.strange.push_back(file);
+    else if (!is_gone(value.error()))
+      features_.problems.push_back(value.error().message());
+    return {};
+  }
+
+  // One of the two modules' parameters; a CPU is not both.
+  Known parameter(const char* intel, const char* amd) {
+    const auto of = [&](const std::string& module, const char* name) {
+      return name == nullptr
+                 ? Known()
+                 : read_switch("/module/" + module + "/parameters/" + name);
+    };
+    const auto found = of("kvm_intel", intel);
+    return found ? found : of("kvm_amd", amd);
   }
 
   bool has(std::string_view flag) const { return cpu_.flags.contains(flag); }
@@ -107,7 +104,7 @@ class Finder {
          {"sev_snp", nullptr, "sev_snp"},
          {"tdx", "tdx", nullptr}}};
     for (const auto& [feature, intel, amd] : kParameters) {
-      const auto value = parameter(roots_, intel, amd, features_.problems);
+      const auto value = parameter(intel, amd);
       features_.kvm = features_.kvm || value;
       add(feature, value);
     }

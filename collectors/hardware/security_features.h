@@ -36,9 +36,11 @@ namespace vcpu {
 
 struct SecurityFeatures {
   std::vector<std::pair<std::string_view, bool>> known;  // In the order above.
-  bool flags = false;                 // The CPU's flags could be read.
-  bool kvm = false;                   // KVM's parameters could.
-  bool smt = false;                   // Whether SMT is active could.
+  bool flags = false;  // The CPU's flags could be read.
+  bool kvm = false;    // KVM's parameters could.
+  bool smt = false;    // Whether SMT is active could.
+  // Files whose word is new to us: /module/kvm_intel/parameters/nested.
+  std::vector<std::string> strange;
   std::vector<std::string> problems;  // What is there and could not be read.
 };
 

@@ -115,8 +115,10 @@ Result<Temperatures::Celsius> Temperatures::read(
     return Error{make_error_code(std::errc::no_such_file_or_directory),
                  "hwmon"};
   }
-  if (packages.empty() || sensors_.size() % packages.size() != 0)
+  if (packages.empty() || sensors_.size() % packages.size() != 0) {
+    sensors_.clear();  // One may have been missed.
     return failed("the CPUs' sensors cannot be shared out over the packages");
+  }
   const auto each = sensors_.size() / packages.size();
   Celsius celsius;
   bool gone = false;

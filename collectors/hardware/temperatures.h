@@ -44,7 +44,8 @@ class Temperatures {
   void find_sensors();
 
   Roots roots_;
-  // The files of each. Looked for again where there are none, or one has gone.
+  // The files of each. Looked for again where there are none, where one has
+  // gone, or where they cannot be shared out.
   std::vector<std::vector<std::string>> sensors_;
 };
 

@@ -19,7 +19,9 @@ local lib = import '../lib/rule.libsonnet';
       'vCPUs of a VM wait too long for a physical CPU.',
       ('A vCPU of {{ $labels.domain }} on {{ $labels.instance }} waits {{ $value | humanizePercentage }} of the time ' +
        'for a physical CPU, above %s; what its own CPU quota stopped is ' +
-       '{{ if eq $labels.hypervisor "xen" }}part of it{{ else }}taken off{{ end }}.') % percent(above)
+       '{{ if eq $labels.hypervisor "xen" }}part of it{{ else if eq $labels.hypervisor "hyperv" }}not told apart' +
+       '{{ else if eq $labels.hypervisor "vmware" }}taken off where cpu.maxlimited is collected{{ else }}taken off{{ end }}.') %
+      percent(above)
     ),
 
   local starved =

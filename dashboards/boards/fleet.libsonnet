@@ -63,8 +63,9 @@ local panel = import '../lib/panel.libsonnet';
       'short',
       [panel.target(count('%s == 0' % select('up')), 'hosts')],
     ) + panel.thresholds(critical=1) + panel.wide(3),
-    panel.stat('Hosts', 'Hosts that are scraped.', 'short', [panel.target('count(%s)' % select('up'), 'hosts')])
-    + panel.wide(2),
+    panel.stat('Hosts', "Hosts that are told of, by vcpu_exporter or by another hypervisor's exporter.", 'short', [panel.target(
+      'count(%s or on (job, instance) %s)' % [select(recorded.density), select(recorded.hostWorstContention)], 'hosts'
+    )]) + panel.wide(2),
     panel.stat('VMs', 'Virtual machines that run on them.', 'short', [
       panel.target('sum(%s)' % select(recorded.domains), 'VMs'),
     ]) + panel.wide(2),

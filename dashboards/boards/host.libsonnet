@@ -40,7 +40,7 @@ local panel = import '../lib/panel.libsonnet';
       [panel.target('topk(1, sum by (culprit) (%s))' % stolen, '{{culprit}}')],
     ) + panel.withName + panel.decimals(2) + panel.whenEmpty('Nobody') + panel.wide(5),
     panel.stat('VM count', 'Virtual machines that run here.', 'short', [panel.target(
-      'sum(count by (job, instance) (%s))' % select('vcpu_domain_info'),
+      'sum(count by (job, instance) (%s) or on (job, instance) %s)' % [select('vcpu_domain_info'), select(recorded.domains)],
       'VMs',
     )]) + panel.whenEmpty('0') + panel.wide(2),
     panel.stat('vCPUs', 'Virtual CPUs of all VMs.', 'short', [
@@ -354,7 +354,8 @@ local panel = import '../lib/panel.libsonnet';
     'vcpu-host.json': dashboard.new(
       config.dashboards.host,
       'One host: which VMs wait for a CPU, who has it meanwhile, and what of the host is full, hot or open.',
-      dashboard.variables('vcpu_exporter_build_info', everything=false, extra=[dashboard.top]),
+      // Of other hypervisors' hosts nothing but the contention is told.
+      dashboard.variables(['vcpu_exporter_build_info', recorded.hostWorstContention], everything=false, extra=[dashboard.top]),
       [
         dashboard.row('At a glance', 4, glance),
         dashboard.row('Who waits, and who has the CPU meanwhile', 11, contention),

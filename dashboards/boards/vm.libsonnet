@@ -8,6 +8,8 @@ local panel = import '../lib/panel.libsonnet';
   local config = $._config,
   local recorded = $.recorded,
   local board = boardLib.new(config),
+  // Of VMs of other hypervisors nothing but the contention is told.
+  local known = ['vcpu_domain_info', recorded.worstContention],
   local select(metric, matchers='') =
     board.select(metric, 'domain="$domain"' + if matchers == '' then '' else ', ' + matchers),
   local rate(metric, matchers='') = 'rate(%s[$__rate_interval])' % select(metric, matchers),
@@ -346,7 +348,7 @@ local panel = import '../lib/panel.libsonnet';
     'vcpu-vm.json': dashboard.new(
       config.dashboards.vm,
       'Why one VM is slow: how long its vCPUs wait and who has the CPU meanwhile, its quota, its memory, its disks.',
-      dashboard.variables('vcpu_domain_info', everything=false, extra=[dashboard.domain('vcpu_domain_info'), dashboard.top]),
+      dashboard.variables(known, everything=false, extra=[dashboard.domain(known), dashboard.top]),
       [
         dashboard.row('What is wrong with $domain', 4, glance),
         dashboard.row('Who takes its time', 10, taken),

@@ -20,6 +20,11 @@ local query(name, label, expr) = {
   sort: 1,
 };
 
+// The one series of this name, or those of these names.
+local series(names, matchers='') =
+  if std.isString(names) then names + (if matchers == '' then '' else '{%s}' % matchers)
+  else '{__name__=~"%s"%s}' % [std.join('|', names), if matchers == '' then '' else ', ' + matchers];
+
 local all = { includeAll: true, current: { selected: true, text: ['All'], value: ['$__all'] } };
 // The first one there is: a dashboard of one thing does not begin with a thousand.
 local first = { includeAll: false };
@@ -74,13 +79,15 @@ local place(rows) = std.foldl(
 {
   row(title, height, panels):: { title: title, height: height, panels: panels },
 
-  // `source` is the series whose labels the variables offer, `everything` whether all hosts are chosen at first, `extra`
-  // further variables.
+  // `source` is the series, or are those, whose labels the variables offer, `everything` whether all hosts are chosen at first,
+  // `extra` further variables.
   variables(source, everything, extra=[]):: [
     datasource,
-    query('cluster', 'Cluster', 'label_values(%s, cluster)' % source) + all + orNone,
-    query('job', 'Job', 'label_values(%s{cluster=~"$cluster"}, job)' % source) + all + several,
-    query('instance', 'Instance', 'label_values(%s{cluster=~"$cluster", job=~"$job"}, instance)' % source)
+    query('cluster', 'Cluster', 'label_values(%s, cluster)' % series(source)) + all + orNone,
+    query('job', 'Job', 'label_values(%s, job)' % series(source, 'cluster=~"$cluster"')) + all + several,
+    query(
+      'instance', 'Instance', 'label_values(%s, instance)' % series(source, 'cluster=~"$cluster", job=~"$job"')
+    )
     + several
     + (if everything then all else first),
   ] + extra,
@@ -88,7 +95,7 @@ local place(rows) = std.foldl(
   domain(source):: query(
     'domain',
     'VM',
-    'label_values(%s{cluster=~"$cluster", job=~"$job", instance=~"$instance"}, domain)' % source
+    'label_values(%s, domain)' % series(source, 'cluster=~"$cluster", job=~"$job", instance=~"$instance"')
   ) + first + { multi: false },
 
   top:: choice('top', 'Top', ['10', '5', '20', '50']),

@@ -20,7 +20,12 @@ local lib = import '../lib/rule.libsonnet';
     'instance',
     'vcpu_domain_info',
     'count',
-    'count without (domain, uuid, vmm, accel, machine, uid) (%s)' % select('vcpu_domain_info'),
+    // Of other hypervisors the VMs whose contention is recorded.
+    |||
+      count without (domain, uuid, vmm, accel, machine, uid) (%s)
+      or
+      count without (domain, hypervisor) (%s)
+    ||| % [select('vcpu_domain_info'), $.recorded.worstContention],
   ),
   local swapIn = rule.recordRate(
     'instance',

@@ -17,9 +17,14 @@
 // `all`: for a VM with one vCPU its ready time; for others less than their worst vCPU's, as in concurrency_hazard some wait while
 // others run, which has a series of its own. A cap on the VM is part of it. The host is not told: `instance` is the pool.
 //
-// Hyper-V. windows_exporter (internal/collector/hyperv/hyperv_hypervisor_virtual_processor.go, commit 05dd1fbe) exports the raw value of
-// the performance counter "CPU Wait Time Per Dispatch", an average in nanoseconds, without its base: how many dispatches there
-// were nobody exports. So it is no share of time, and has a series of its own: how fast the raw value grows. No alert looks at it.
+// Hyper-V. The performance counter "CPU Wait Time Per Dispatch" shows a mean of nanoseconds, but what it keeps is all that a vCPU
+// has waited, and how often. Its type, 542573824 = 0x20570500, is PERF_PRECISION_100NS_TIMER: time in ticks of 100 ns, of which
+// Windows shows 100 times the quotient by its base, and so nanoseconds per dispatch. A share of time takes the waits alone, not
+// the base, which nobody exports. The unit is derived from that type, not measured. What a limit on the VM stopped may be in it.
+// - windows_exporter since 0.30 (internal/pdh/collector.go, commit 86e6d125) makes seconds of counters of this type, so that
+//   windows_hyperv_hypervisor_virtual_processor_cpu_wait_time_per_dispatch_total is in seconds, whatever its help says;
+// - before, to 0.29.2 (pkg/collector/hyperv/hyperv.go, commit 62281334), WMI's raw value was exported as it is:
+//   windows_hyperv_vm_cpu_wait_time_per_dispatch_total is in ticks.
 local lib = import '../lib/rule.libsonnet';
 
 {
@@ -86,20 +91,11 @@ local lib = import '../lib/rule.libsonnet';
     labels: { hypervisor: 'xen' },
   },
 
-  local hyperv = {
-    record: 'instance_domain_vcpu:vcpu_hyperv_wait_per_dispatch:raw_rate' + window,
-    expr: named(
-      // Its names since 0.30 and before.
-      'rate(%s[%s]) or rate(%s[%s])' % [
-        'windows_hyperv_hypervisor_virtual_processor_cpu_wait_time_per_dispatch_total',
-        window,
-        'windows_hyperv_vm_cpu_wait_time_per_dispatch_total',
-        window,
-      ],
-      { domain: 'vm', vcpu: 'core' }
-    ),
-    labels: { hypervisor: 'hyperv' },
-  },
+  local waited(metric) = 'rate(windows_hyperv_%s_cpu_wait_time_per_dispatch_total[%s])' % [metric, window],
+  local hyperv = contention('hyperv', 'clamp_max(%s, 1)' % named(
+    '%s or %s / 1e7' % [waited('hypervisor_virtual_processor'), waited('vm')],
+    { domain: 'vm', vcpu: 'core' }
+  )),
 
   prometheusPlatformRules+:: {
     groups+: [lib.group('rules.platforms', [vsphere, xen, hazard, hyperv])],

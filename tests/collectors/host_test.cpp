@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
+#include "collectors/base/file.h"
+#include "collectors/base/ticks.h"
 #include "collectors/catalog.h"
+#include "collectors/kernel/proc_stat.h"
 #include "tests/support/literal_snapshot.h"
 #include "tests/support/machines.h"
 #include "tests/support/proc_tree.h"
@@ -223,6 +227,71 @@ TEST_F(HostHardware, ThatIsGarbledHidesNothingElse) {
                           StartsWith("vcpu_host_cpu_frequency_hertz"),
                           StartsWith("vcpu_host_cpu_frequency_hertz"),
                           StartsWith("vcpu_host_cpu_frequency_hertz")));
+}
+
+// No sensor names its package, so without packages there are no temperatures.
+TEST_F(HostHardware, IsWithoutWhatNeedsPackagesWhereOneCannotBeUnderstood) {
+  build_xeon(tree_);
+  write_cpu_file(tree_, 16, "topology/physical_package_id", "second\n");
+  collect();
+  EXPECT_THAT(families_.problems(),
+              ElementsAre(HasSubstr("/cpu16/topology/physical_package_id: "
+                                    "cannot be understood")));
+  EXPECT_THAT(
+      said_,
+      ElementsAre("vcpu_host_isolated_cpus 4", "vcpu_host_nohz_full_cpus 4",
+                  R"(vcpu_host_cpu_throttles_total{scope="core"} 38)",
+                  StartsWith("vcpu_host_cpu_frequency_hertz"),
+                  StartsWith("vcpu_host_cpu_frequency_hertz"),
+                  StartsWith("vcpu_host_cpu_frequency_hertz"),
+                  "vcpu_host_machine_checks_total 1"));
+}
+
+TEST_F(HostHardware, SaysAGarbledZoneAndAGarbledPolicy) {
+  build_hybrid_desktop(tree_);
+  write_sys(tree_, "devices/test/thermal_zone1/temp", "warm\n");
+  write_sys(tree_, "devices/system/cpu/cpufreq/policy3/affected_cpus",
+            "three\n");
+  collect();
+  EXPECT_THAT(families_.problems(),
+              ElementsAre(HasSubstr("/temp: cannot be understood"),
+                          HasSubstr("/policy3/affected_cpus: cannot be")));
+  EXPECT_THAT(said_, Not(Contains(HasSubstr("temperature"))));
+  EXPECT_THAT(said_, Not(Contains(HasSubstr("frequency"))));
+  EXPECT_THAT(said_, Contains("vcpu_host_machine_checks_total 1"));
+  // Not that there is no such thing here.
+  EXPECT_EQ(reason("cpu_frequency"), "");
+}
+
+// Of this machine, whatever it is: every mode once, all their sum.
+std::map<std::string, double> modes_here() {
+  const auto ticks = read_as("/proc/stat", parse_proc_stat)->all;
+  std::map<std::string, double> by_series;
+  for (std::size_t mode = 0; mode < kCpuModes.size(); ++mode) {
+    auto alone = ticks.at(mode);
+    if (mode == kUser) alone -= ticks[kGuest];
+    if (mode == kNice) alone -= ticks[kGuestNice];
+    by_series["vcpu_host_cpu_seconds_total{mode=\"" +
+              std::string(kCpuModes.at(mode)) + "\"}"] = tick_seconds(alone);
+  }
+  return by_series;
+}
+
+TEST(HostHere, HasTheTimeOfEachModeThatTheKernelCounts) {
+  const auto host = make_host({});
+  const auto before = modes_here();
+  Families families;
+  ASSERT_TRUE(host->collect(snapshot_of({}), families));
+  const auto after = modes_here();
+  const auto said = values_of(families);
+  for (const auto& [series, least] : before) {
+    // What the kernel reads of a sleeping CPU may fall a little.
+    const bool sleeping = series.find("\"i") != std::string::npos;
+    const double slack = sleeping ? 0.1 : 0;
+    ASSERT_TRUE(said.contains(series)) << series;
+    EXPECT_GE(said.at(series), least - slack) << series;
+    EXPECT_LE(said.at(series), after.at(series) + slack) << series;
+  }
 }
 
 // This machine, whatever it is.

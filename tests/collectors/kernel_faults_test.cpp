@@ -94,7 +94,9 @@ void write_memory(const ProcTree& tree, int steps) {
 
 void write_hardware(const ProcTree& tree, int steps) {
   for (int cpu = 0; cpu < 4; ++cpu) {
-    write_cpu_file(tree, cpu, "topology/physical_package_id", "0\n");
+    // One alone, so that it shows where it is taken to be.
+    write_cpu_file(tree, cpu, "topology/physical_package_id",
+                   cpu == 3 ? "1\n" : "0\n");
     write_cpu_file(tree, cpu, "cpu_capacity",
                    cpu % 2 == 0 ? "512\n" : "1024\n");
     for (const std::string of : {"core", "package"})
@@ -106,9 +108,12 @@ void write_hardware(const ProcTree& tree, int steps) {
     write_sys(tree, policy + "/scaling_cur_freq",
               std::to_string(3200000 + cpu * 1000) + "\n");
   }
-  write_sys(tree, "class/hwmon/hwmon0/name", "coretemp\n");
-  write_sys(tree, "class/hwmon/hwmon0/temp1_label", "Package id 0\n");
-  write_sys(tree, "class/hwmon/hwmon0/temp1_input", "50500\n");
+  for (const std::string number : {"0", "1"}) {
+    const auto sensor = "class/hwmon/hwmon" + number;
+    write_sys(tree, sensor + "/name", "coretemp\n");
+    write_sys(tree, sensor + "/temp1_label", "Package id " + number + "\n");
+    write_sys(tree, sensor + "/temp1_input", "5" + number + "500\n");
+  }
   write_sys(tree, "devices/system/cpu/isolated", "3\n");
   write_sys(tree, "devices/system/cpu/nohz_full", "3\n");
   ProcTree::write(tree.proc("sys/kernel/osrelease"), "6.1.0-18-amd64\n");
@@ -125,6 +130,7 @@ void write_hardware(const ProcTree& tree, int steps) {
             "Mitigation: Clear CPU buffers; SMT vulnerable\n");
   write_sys(tree, "devices/system/cpu/vulnerabilities/meltdown",
             "Not affected\n");
+  write_sys(tree, "hypervisor/type", "xen\n");
 }
 
 // Four CPUs, two cores, two nodes, two VMs, `steps` after the begin.
@@ -142,8 +148,10 @@ void build(ProcTree& tree, int steps) {
   tree.cpus("0-3").core({0, 2}).core({1, 3}).node(0, "0,2").node(1, "1,3");
   tree.distance(0, "10 21").distance(1, "21 10");
   const auto busy = std::to_string(90000 + steps);
-  tree.stat("cpu  " + busy + " 500 4000 100000 300 0 200 10 60000 0\ncpu0 " +
-            busy + " 500 3000 30000 200 0 100 10 40000 0\nbtime 1700000000\n");
+  const auto stolen = std::to_string(10 + steps);
+  tree.stat("cpu  " + busy + " 500 4000 100000 300 0 200 " + stolen +
+            " 60000 0\ncpu0 " + busy + " 500 3000 30000 200 0 100 " + stolen +
+            " 40000 0\nbtime 1700000000\n");
   tree.process(1000, "qemu-system-x86",
                {"qemu-system-x86_64", "-name", "guest=web,debug-threads=on",
                 "-m", "2048", "-uuid", "6e0b1c9a-5a7e-4c55-9b0a-2d8f6a1e7c01"},

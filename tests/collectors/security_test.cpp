@@ -10,8 +10,10 @@
 namespace vcpu {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -20,6 +22,10 @@ using testing::UnorderedElementsAre;
 
 class SecurityOf : public testing::Test {
  protected:
+  void write_cpuinfo_of_amd() {
+    ProcTree::write(tree_.proc("cpuinfo"), "flags\t\t: fpu svm sev sev_snp\n");
+  }
+
   void collect(Snapshot snapshot = snapshot_of({})) {
     Families families;
     EXPECT_TRUE(security_->collect(snapshot, families));
@@ -75,6 +81,18 @@ TEST_F(SecurityOf, CountsVcpusWithACoreSchedulingCookie) {
   EXPECT_THAT(samples(metric), IsEmpty());
 }
 
+TEST_F(SecurityOf, SaysWhyThereIsNothingOfCookies) {
+  auto vcpu = vcpu_thread("a", 0, {}, 0, {0});
+  collect(snapshot_of({vm_of("a", {vcpu})}));
+  EXPECT_THAT(reason("core_scheduling"), HasSubstr("CONFIG_SCHED_CORE"));
+  vcpu.core_scheduled = false;
+  collect(snapshot_of({vm_of("a", {vcpu})}));
+  EXPECT_EQ(reason("core_scheduling"), "");
+  // There is nobody to have one.
+  collect(snapshot_of({}));
+  EXPECT_EQ(reason("core_scheduling"), "-");
+}
+
 TEST_F(SecurityOf, AXeon) {
   build_xeon(tree_);
   collect();
@@ -123,6 +141,30 @@ TEST_F(SecurityOf, AnEpycWithoutSevIsEncryptedWhereItWasAskedFor) {
   EXPECT_THAT(features(), Not(Contains(StartsWith("memory_encryption"))));
 }
 
+// SNP is on without SEV's parameter: an exporter may be shown one file alone.
+TEST_F(SecurityOf, IsEncryptedByEachOfItsKindsAlone) {
+  write_cpuinfo_of_amd();
+  write_sys(tree_, "module/kvm_amd/parameters/sev", "N\n");
+  write_sys(tree_, "module/kvm_amd/parameters/sev_snp", "Y\n");
+  collect();
+  EXPECT_THAT(features(), AllOf(Contains("sev=0"), Contains("sev_snp=1"),
+                                Contains("memory_encryption=1")));
+}
+
+TEST_F(SecurityOf, AXeonWithTrustDomains) {
+  build_xeon(tree_);
+  write_sys(tree_, "module/kvm_intel/parameters/tdx", "Y\n");
+  collect();
+  EXPECT_THAT(features(),
+              AllOf(Contains("tdx=1"), Contains("memory_encryption=1")));
+  write_sys(tree_, "module/kvm_intel/parameters/tdx", "N\n");
+  security_ = make_security({.roots = tree_.roots()});
+  collect();
+  // Its TME may be on.
+  EXPECT_THAT(features(), Contains("tdx=0"));
+  EXPECT_THAT(features(), Not(Contains(StartsWith("memory_encryption"))));
+}
+
 TEST_F(SecurityOf, ADesktopWithoutKvm) {
   build_hybrid_desktop(tree_);
   collect();
@@ -141,7 +183,7 @@ TEST_F(SecurityOf, AnArmBoardIsWithoutWhatX86Has) {
       ElementsAre(
           R"(vcpu_host_vulnerability{name="meltdown",status="not_affected"} 1)",
           R"(vcpu_host_vulnerability{name="spec_store_bypass",status="mitigated"} 1)",
-          R"(vcpu_host_vulnerability{name="spectre_v2",status="mitigated"} 1)"));
+          R"(vcpu_host_vulnerability{name="spectre_v2",status="vulnerable"} 1)"));
   for (const char* source : {"cpu_flags", "kvm_parameters", "smt"})
     EXPECT_NE(reason(source), "") << source;
   EXPECT_EQ(reason("vulnerabilities"), "");
@@ -179,6 +221,11 @@ TEST_F(SecurityOf, GarbageIsAbsentAndHidesNothingElse) {
   EXPECT_THAT(features(),
               UnorderedElementsAre("vmx_or_svm=1", "smep=1", "smap=1",
                                    "ept_or_npt=1", "apicv_or_avic=1"));
+  // Which one, and not that there is none.
+  EXPECT_THAT(reason("kvm_parameters"),
+              EndsWith("left out: /sys/module/kvm_intel/parameters/nested"));
+  EXPECT_THAT(reason("smt"),
+              EndsWith("left out: /sys/devices/system/cpu/smt/active"));
   EXPECT_EQ(samples("vcpu_host_vulnerability").size(), 4U);
   EXPECT_THAT(families_.problems(),
               ElementsAre(HasSubstr("/mds: cannot be understood")));

@@ -128,6 +128,11 @@ void build_security(const ProcTree& tree) {
   write_sys(tree, cpus + "vulnerabilities/retbleed", "Vulnerable\n");
 }
 
+// It is one's guest as well: a host that is both.
+void build_guest(const ProcTree& tree) {
+  write_sys(tree, "hypervisor/type", "xen\n");
+}
+
 // Two sockets of two cores with two threads each, eight VMs of five kinds.
 void build_host(ProcTree& tree) {
   tree.cpus("0-7").core({0, 4}).core({1, 5}).core({2, 6}).core({3, 7});
@@ -191,6 +196,7 @@ void build_host(ProcTree& tree) {
   build_cgroups(tree);
   build_hardware(tree);
   build_security(tree);
+  build_guest(tree);
 }
 
 // The group of "web" with its memory.

@@ -61,6 +61,24 @@ TEST_F(CoreFrequency, IsGoneWithoutPolicies) {
   EXPECT_TRUE(is_gone(none.error()));
 }
 
+TEST_F(CoreFrequency, IsFoundWhereItsDriverIsLoadedLater) {
+  EXPECT_FALSE(read());
+  policy(0, "0 1", "1000000");
+  EXPECT_EQ(read()->mean, 1e9);
+}
+
+TEST_F(CoreFrequency, IsAnErrorWithThePathWhereAPolicysCpusAreGarbled) {
+  for (const char* cpus : {"none", "0 -1", "0,1", "0 99999999999"}) {
+    policy(0, cpus, "1000000");
+    const auto garbled = read();
+    ASSERT_FALSE(garbled) << cpus;
+    EXPECT_FALSE(is_gone(garbled.error())) << cpus;
+    EXPECT_EQ(garbled.error().context,
+              tree_.roots().sys +
+                  "/devices/system/cpu/cpufreq/policy0/affected_cpus");
+  }
+}
+
 TEST_F(CoreFrequency, IsAnErrorWithThePathWhereItIsGarbled) {
   policy(0, "0", "<unknown>");
   const auto garbled = read();

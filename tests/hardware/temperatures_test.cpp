@@ -75,6 +75,14 @@ TEST_F(PackageTemperature, IsFoundAgainWhereTheDriverWasLoadedAnew) {
   EXPECT_THAT(temperatures_.read({0})->of_package, ElementsAre(Pair(0, 40)));
 }
 
+TEST_F(PackageTemperature, IsFoundWhereASensorCameLate) {
+  hwmon(0, "coretemp", "Package id 0", "40000");
+  EXPECT_FALSE(temperatures_.read({0, 1}));
+  hwmon(1, "coretemp", "Package id 1", "50000");
+  EXPECT_THAT(temperatures_.read({0, 1})->of_package,
+              ElementsAre(Pair(0, 40), Pair(1, 50)));
+}
+
 TEST_F(PackageTemperature, IsGoneWhereNoSensorIsACpus) {
   hwmon(0, "nvme", "Composite", "40000");
   write_sys(tree_, "class/thermal/thermal_zone0/type", "acpitz\n");
@@ -88,6 +96,14 @@ TEST_F(PackageTemperature, IsAnErrorWithThePathWhereItIsGarbled) {
   const auto read = temperatures_.read({0});
   ASSERT_FALSE(read);
   EXPECT_THAT(read.error().context, testing::EndsWith("temp1_input"));
+}
+
+TEST_F(PackageTemperature, IsAnErrorWithThePathWhereAZoneIsGarbled) {
+  write_sys(tree_, "class/thermal/thermal_zone4/type", "x86_pkg_temp\n");
+  write_sys(tree_, "class/thermal/thermal_zone4/temp", "49 degrees\n");
+  const auto read = temperatures_.read({0});
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().context, testing::EndsWith("thermal_zone4/temp"));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ class ThrottleCount : public testing::Test {
 
   Result<Throttles::Counts> read() {
     const auto host = *read_topology(tree_.roots());
-    return throttles_.read(host, read_package_of(tree_.roots(), host.online));
+    return throttles_.read(host, *read_package_of(tree_.roots(), host.online));
   }
 
   ProcTree tree_;
@@ -36,12 +36,13 @@ class ThrottleCount : public testing::Test {
 TEST_F(ThrottleCount, CountsEachCoreAndEachPackageOnce) {
   EXPECT_EQ(read()->core, 10U);
   EXPECT_EQ(read()->package, 9U);
-  write_cpu_file(tree_, 1, "topology/physical_package_id", "1\n");
-  write_cpu_file(tree_, 3, "topology/physical_package_id", "1\n");
+  for (const int cpu : {0, 1, 2, 3})
+    write_cpu_file(tree_, cpu, "topology/physical_package_id",
+                   cpu % 2 == 0 ? "0\n" : "1\n");
   Throttles of_two_packages(tree_.roots());
   const auto host = *read_topology(tree_.roots());
   EXPECT_EQ(
-      of_two_packages.read(host, read_package_of(tree_.roots(), host.online))
+      of_two_packages.read(host, *read_package_of(tree_.roots(), host.online))
           ->package,
       18U);
 }

@@ -146,6 +146,10 @@ class Lab(LabTest):
         self.assert_between("before_once", page, "after_once")
         self.assertEqual(1, page.value("vcpu_source_available", source="task_iterator", reason=""))
         self.assertIsNotNone(page.value("vcpu_waiting_seconds", domain="inner-spin"))
+        # A host that is both: this one has VMs, and is QEMU's guest itself.
+        self.assertEqual(1, page.value("vcpu_guest_info", hypervisor="tcg"))
+        self.assertEqual(["0", "1", "2", "3"],
+                         [sample.labels["cpu"] for sample in page.named("vcpu_guest_steal_seconds_total")])
         self.assertEqual(2, page.value("vcpu_host_numa_nodes"))
         self.assertEqual(0, page.value("vcpu_numa_node", domain="inner-spin", vcpu="0"))
         self.assertEqual(1, page.value("vcpu_numa_node", domain="inner-idle", vcpu="0"))

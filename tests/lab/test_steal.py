@@ -2,7 +2,7 @@
 """Steal as the host measures it and as the guest suffers it: an exporter beside a real KVM guest, and one inside.
 
 A page takes its time here, so the two are not of one moment: each is between two uptimes of its own machine, which have the
-same clock (kvm-clock), and what is compared is steal per second.
+same clock (kvm-clock), and what is compared is steal per second. Over a minute or more the two agree within 2 %.
 """
 import collections
 import os
@@ -130,21 +130,27 @@ def growth(output):
                    {vcpu: (end.steal[vcpu] - begin.steal[vcpu]) / seconds for vcpu in VCPUS})
 
 
+def allowed(case, host, guest, by_host):
+    """How far the two may be apart, in a second: 2 %, and two ticks over the window."""
+    delta = 0.02 * by_host + 2 * TICK / guest.uptime
+    if WINDOW < 60:  # A page's time is much of it.
+        delta += (host.unsure + guest.unsure) * by_host
+    return delta + IDLE if case == "steal_pinned_apart" else delta
+
+
 class Steal(LabTest):
     def test_1_steal_is_the_same_from_outside_and_from_inside(self):
         guest_page = self.output("steal_guest")
         self.assertIn('vcpu_guest_info{hypervisor="kvm"} 1', guest_page)
-        print(f"# | steal of both vCPUs in a second, over {WINDOW} s | by the host | by the guest | difference |")
+        print(f"# | steal in a second, over {WINDOW} s | by the host | by the guest | difference |")
         for case, title in CASES.items():
             host, guest = growth(self.output(case))
-            by_host, by_guest = (sum(side.steal.values()) for side in (host, guest))
-            difference = f"{100 * (by_guest - by_host) / by_host:+.1f} %" if by_host > 0.05 else ""
-            print(f"# | {title} | {by_host:.3f} s | {by_guest:.3f} s | {difference} |")
-            unsure, least = host.unsure + guest.unsure, 2 * TICK / guest.uptime + IDLE
-            self.assertAlmostEqual(by_host, by_guest, delta=(0.02 + unsure / 2) * by_host + least, msg=case)
-            for vcpu in VCPUS:
-                self.assertAlmostEqual(host.steal[vcpu], guest.steal[vcpu],
-                                       delta=(0.02 + unsure) * host.steal[vcpu] + least, msg=f"{case}, vCPU {vcpu}")
+            both = {"both vCPUs": (sum(host.steal.values()), sum(guest.steal.values()))}
+            each = {f"vCPU {vcpu}": (host.steal[vcpu], guest.steal[vcpu]) for vcpu in VCPUS}
+            for who, (by_host, by_guest) in {**both, **each}.items():
+                difference = f"{100 * (by_guest - by_host) / by_host:+.1f} %" if by_host > 0.05 else ""
+                print(f"# | {title}, {who} | {by_host:.3f} s | {by_guest:.3f} s | {difference} |")
+                self.assertAlmostEqual(by_host, by_guest, delta=allowed(case, host, guest, by_host), msg=f"{case}, {who}")
 
     def test_2_steal_is_what_each_case_must_make_of_it(self):
         def share(case):

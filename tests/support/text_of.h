@@ -3,6 +3,7 @@
 // What a collector said, as the text it becomes: what a test compares with.
 #pragma once
 
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -30,6 +31,16 @@ inline std::vector<std::string> samples_of(const Families& families) {
   auto lines = lines_of(text_of(families, TextFormat::kPrometheus));
   std::erase_if(lines, [](const auto& line) { return line[0] == '#'; });
   return lines;
+}
+
+// The same by series.
+inline std::map<std::string, double> values_of(const Families& families) {
+  std::map<std::string, double> values;
+  for (const auto& sample : samples_of(families)) {
+    const auto space = sample.rfind(' ');
+    values[sample.substr(0, space)] = std::stod(sample.substr(space + 1));
+  }
+  return values;
 }
 
 // Why a source is missing: empty where it is there, "-" where it is not spoken
