@@ -76,6 +76,13 @@ struct account {
   __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone. */
 };
 
+/* Which accounts a pass of the iterator brings. */
+enum wanted_accounts {
+  NO_ACCOUNTS,
+  NEW_ACCOUNTS, /* What has changed since the last pass that brought any. */
+  ALL_ACCOUNTS,
+};
+
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.
  */
 struct account_record {

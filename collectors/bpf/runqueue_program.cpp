@@ -64,18 +64,24 @@ struct RunqueueProgram::State {
   std::shared_ptr<TasksProgram> tasks = {};  // Joined; null: none.
   std::uint64_t passes_before = 0;           // Of them, when one was expected.
   bool expected = false;
+  bool news_are_enough = false;  // All that was brought before was taken.
   IteratorPass own_pass = {};
 
-  void want(bool accounts) const {
-    skeleton->bss->accounts_wanted = accounts ? 1 : 0;
+  // Until they are taken they may be lost.
+  void want_accounts() {
+    want(news_are_enough ? NEW_ACCOUNTS : ALL_ACCOUNTS);
+    news_are_enough = false;
+  }
+  void want(wanted_accounts which) const {
+    skeleton->bss->accounts_wanted = which;
   }
   bool was_brought() const {
-    return expected && tasks->passes() != passes_before;
+    return expected && tasks->passes() == passes_before + 1;
   }
   Result<void> pass() {
-    want(true);
+    want_accounts();
     auto done = own_pass.read(bpf_link__fd(skeleton->links.read_accounts));
-    want(false);
+    want(NO_ACCOUNTS);
     return done;
   }
 };
@@ -109,18 +115,20 @@ Result<RunqueueProgram> RunqueueProgram::open(
 }
 
 void RunqueueProgram::tell(const std::vector<pid_t>& pids) {
-  if (state_->told.set(pids)) state_->expected = false;
+  if (!state_->told.set(pids)) return;
+  state_->expected = false;
+  state_->news_are_enough = false;
 }
 
 void RunqueueProgram::expect() {
   if (!state_->tasks) return;
   state_->expected = true;
   state_->passes_before = state_->tasks->passes();
-  state_->want(true);
+  state_->want_accounts();
 }
 
 Result<AccountRecords> RunqueueProgram::read() {
-  state_->want(false);
+  state_->want(NO_ACCOUNTS);
   const bool brought = state_->was_brought();
   state_->expected = false;
   if (!brought)
@@ -134,6 +142,8 @@ Result<AccountRecords> RunqueueProgram::read() {
   records.sort();
   return records;
 }
+
+void RunqueueProgram::taken() { state_->news_are_enough = true; }
 
 RunqueueProgram::~RunqueueProgram() {
   if (state_ && state_->tasks) state_->tasks->leave();
@@ -159,6 +169,8 @@ void RunqueueProgram::expect() {}
 Result<AccountRecords> RunqueueProgram::read() {
   return failed("this program was built without eBPF");
 }
+
+void RunqueueProgram::taken() {}
 
 RunqueueProgram::~RunqueueProgram() = default;
 

@@ -59,10 +59,13 @@ class RunqueueProgram {
   // The next pass of `tasks` is to bring the accounts.
   void expect();
 
-  // The accounts of the vCPU threads told: as that pass brought them, where
-  // there was one and all that are told now were told then. Good until the next
-  // pass.
+  // The accounts of the vCPU threads told that have changed since those that
+  // were taken(), or all: as that pass brought them, where there was one and
+  // all that are told now were told then. Good until the next pass.
   Result<AccountRecords> read();
+
+  // What was read is known now, and need not be brought again.
+  void taken();
 
   // Why time stopped by a quota is not told apart; empty: it is.
   const std::string& quota_missing_reason() const { return quota_reason_; }
