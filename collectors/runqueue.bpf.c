@@ -28,6 +28,7 @@
 #define SPANS 4      /* Such spans within one wait that are told apart: with more,
                       * Linux 6.1 finds the stack of all calls too large. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
+#define BROUGHT_PLACES (1 << 15)
 
 /* Since Linux 6.18 tasks are throttled one by one, as they return to user mode:
  * each of them is seen leaving its CPU, and the run queue keeps the times. */
@@ -36,17 +37,17 @@
 
 __u8 throttles_tasks = 0; /* Told at the first reading. */
 
-/* Set for the passes that are to bring accounts: read_accounts joins the task
- * reader's, which others want as well. */
-__u8 accounts_wanted = 0;
+/* Which accounts a pass is to bring (wanted_accounts): read_accounts joins the
+ * task reader's, which others want as well. */
+__u8 accounts_wanted = NO_ACCOUNTS;
 
 /* Set for the first pass: threads named as vCPUs get an account, as they do
  * later when they take such a name. */
 __u8 opens_by_name = 0;
 
 /* Accounts that were opened by name and not told yet, at most: who has ended
- * since the last pass is still counted. What a pass finds of them becomes that
- * number. */
+ * since the last pass over all accounts is still counted. What such a pass
+ * finds of them becomes that number. */
 __u32 untold_accounts = 0;
 __u32 untold_found = 0;
 
@@ -772,6 +773,29 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   return 0;
 }
 
+/* How a task was when its account was brought last, by its tid as far as no
+ * other has taken the place: who has not waited since has no news. Found without
+ * its account, which lies in three places that the caches do not have. */
+struct brought {
+  u64 start_ns;
+  u64 dispatches;
+  u64 run_delay;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, BROUGHT_PLACES);
+  __type(key, u32);
+  __type(value, struct brought);
+} brought SEC(".maps");
+
+static __always_inline bool is_news(const struct brought *now,
+                                    const struct brought *then) {
+  return !then || now->start_ns != then->start_ns ||
+         now->dispatches != then->dispatches ||
+         now->run_delay != then->run_delay;
+}
+
 /* Whole, as far as it is in use, unless it changed meanwhile. */
 static __always_inline bool copied(const struct account *account,
                                    struct account *copy) {
@@ -803,8 +827,9 @@ static __always_inline void pass_untold(struct task_struct *task,
 SEC("iter/task")
 int read_accounts(struct bpf_iter__task *context) {
   struct task_struct *task = context->task;
-  u32 one = 1, named, bytes;
+  u32 one = 1, named, bytes, place;
   struct account_record *record = bpf_map_lookup_elem(&scratch, &one);
+  struct brought now, *then;
   struct account *account;
   bool ours;
 
@@ -812,11 +837,19 @@ int read_accounts(struct bpf_iter__task *context) {
   if (!accounts_wanted) return 0;
   if (!task || !record || task->flags & PF_KTHREAD) return 0;
   ours = is_told(task->pid);
+  if (accounts_wanted == NEW_ACCOUNTS && !ours) return 0;
   if (task->pid == task->tgid) {
-    if (ours)
+    if (ours && accounts_wanted == ALL_ACCOUNTS)
       bpf_task_storage_get(&vmms, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     return 0;
   }
+  place = task->pid & (BROUGHT_PLACES - 1);
+  then = bpf_map_lookup_elem(&brought, &place);
+  /* Before the account: what comes in between is news to the next pass. */
+  now.start_ns = task->start_boottime;
+  now.dispatches = task->sched_info.pcount;
+  now.run_delay = task->sched_info.run_delay;
+  if (accounts_wanted == NEW_ACCOUNTS && !is_news(&now, then)) return 0;
   account = account_of(task);
   if (!account) {
     char name[TASK_NAME_LENGTH];
@@ -846,7 +879,7 @@ int read_accounts(struct bpf_iter__task *context) {
           named * sizeof(struct named_culprit);
   record->head.kind = ACCOUNT_RECORD;
   record->head.bytes = bytes;
-  bpf_seq_write(context->meta->seq, record, bytes);
+  if (!bpf_seq_write(context->meta->seq, record, bytes) && then) *then = now;
   return 0;
 }
 

@@ -83,6 +83,7 @@ class Runqueue final : public Collector {
     auto records = program_->read();
     if (!records) return records.error();
     add(snapshot, *records);
+    program_->taken();
     say_waits(snapshot, families);
     if (options_.culprits) say_culprits(snapshot, families);
     return {};
@@ -104,6 +105,10 @@ class Runqueue final : public Collector {
   }
 
   void add(const Snapshot& snapshot, AccountRecords& records) {
+    // Of a thread without news it is enough to know now and then that it lives.
+    constexpr unsigned kLook = 8;
+    static_assert(kLook < StolenTime::kPassesMissed);
+    const bool look = ++pass_ % kLook == 0;
     const auto domains = name_domains(snapshot);
     for (auto& [id, vm] : vms_) ++vm.missed;
     for (const Vm& vm : snapshot.vms) {
@@ -114,6 +119,8 @@ class Runqueue final : public Collector {
         if (record != nullptr &&
             record->head.tgid == static_cast<__u32>(vm.pid))
           victim.time.add(vcpu.vcpu, *record, domains);
+        else if (look)
+          victim.time.lives(vcpu.tid);
       }
       victim.time.finish_pass();
     }
@@ -195,6 +202,7 @@ class Runqueue final : public Collector {
   std::string reason_ = kNotOpened;
   std::map<VmId, Victim> vms_;
   StolenTime::Domains domains_;  // Of the last pass.
+  unsigned pass_ = 0;
 };
 
 }  // namespace

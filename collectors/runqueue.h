@@ -29,8 +29,9 @@
  * alone, before our side has told that they are a VM's. */
 #define UNTOLD_ACCOUNTS 8192
 
-/* An account that was not told in so many passes is closed, two of which our
- * side may make for each of its own: more than StolenTime remembers. */
+/* An account that was not told in so many passes over all of them is closed, two
+ * of which our side may make for each of its own: more than StolenTime
+ * remembers. */
 #define UNTOLD_PASSES 32
 
 /* Where a culprit was found last, by a hash of who it is. */
@@ -83,6 +84,13 @@ struct account {
   struct named_culprit culprits[NAMED_CULPRITS];
   __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone, like what follows. */
   __u64 untold; /* Passes since our side told it last. */
+};
+
+/* Which accounts a pass of the iterator brings. */
+enum wanted_accounts {
+  NO_ACCOUNTS,
+  NEW_ACCOUNTS, /* What has changed since the last pass that brought any. */
+  ALL_ACCOUNTS,
 };
 
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.

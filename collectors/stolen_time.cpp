@@ -57,6 +57,12 @@ void StolenTime::add(int vcpu, const account_record& record,
     add_culprits(record.account, seen, domains);
 }
 
+void StolenTime::lives(pid_t tid) {
+  for (auto one = threads_.lower_bound({tid, 0});
+       one != threads_.end() && one->first.first == tid; ++one)
+    one->second.pass = pass_;
+}
+
 void StolenTime::add_waits(int vcpu, const account& now, Seen& last) {
   Waits& waits = waits_[vcpu];
   if (now.waited == last.waited) return;

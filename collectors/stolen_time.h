@@ -58,6 +58,10 @@ class StolenTime {
   // What one vCPU's thread has waited since it was looked at last.
   void add(int vcpu, const account_record& record, const Domains& domains);
 
+  // A thread that has waited for nothing since. Who is neither added nor told
+  // here for kPassesMissed passes has ended.
+  void lives(pid_t tid);
+
   // Ends a pass: gives places, forgets threads that have ended long since.
   void finish_pass();
 

@@ -82,6 +82,14 @@ void Family::add(const LabelSet& labels, std::initializer_list<Label> more,
   samples_.push_back({labels_.add(more_), value});
 }
 
+void Family::add_joined(const LabelSet& labels, const LabelSet& more,
+                        double value) {
+  expect(0);
+  const std::string_view comma =
+      labels.text().empty() || more.text().empty() ? "" : ",";
+  samples_.push_back({labels_.add(labels.text(), comma, more.text()), value});
+}
+
 void Family::add_histogram(const LabelSet& labels,
                            std::span<const std::uint64_t> counts, double sum) {
   expect(counts.size());

@@ -87,6 +87,8 @@ class Family {
   // The same as labels.with() one after the other, but cheaper.
   void add(const LabelSet& labels, std::initializer_list<Label> more,
            double value);
+  // The same with labels that are rendered once for many samples.
+  void add_joined(const LabelSet& labels, const LabelSet& more, double value);
 
   // How many observations fell into each bucket (NOT cumulative), one count
   // more than there are bounds, the last for what is above them all; and the

@@ -30,6 +30,9 @@ class FlatMap {
     return const_cast<FlatMap*>(this)->find(key);
   }
 
+  // The first entry with this key or a higher one.
+  auto lower_bound(const Key& key) { return place_of(key); }
+
   // The key's value, a new one where there is none; and whether it is new.
   std::pair<Value&, bool> insert(const Key& key) {
     const auto at = place_of(key);

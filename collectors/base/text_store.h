@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <string>
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -36,16 +36,17 @@ class TextStore {
   char* room_for(std::size_t size) {
     if (size > left_) {
       left_ = std::max(size, block_);
-      next_ = blocks_.emplace_back(left_, '\0').data();
+      blocks_.push_back(std::make_unique_for_overwrite<char[]>(left_));
+      next_ = blocks_.back().get();
     }
     left_ -= size;
     return std::exchange(next_, next_ + size);
   }
 
   std::size_t block_;
-  std::vector<std::string> blocks_;  // Too long to lie in the vector itself.
-  char* next_ = nullptr;             // Where the next text goes,
-  std::size_t left_ = 0;             // and how long it may be.
+  std::vector<std::unique_ptr<char[]>> blocks_;  // NOLINT: of any size.
+  char* next_ = nullptr;                         // Where the next text goes,
+  std::size_t left_ = 0;                         // and how long it may be.
 };
 
 }  // namespace vcpu

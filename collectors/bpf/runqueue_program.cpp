@@ -64,15 +64,25 @@ struct RunqueueProgram::State {
   std::shared_ptr<TasksProgram> tasks = {};  // Joined; null: none.
   std::uint64_t passes_before = 0;           // Of them, when one was expected.
   bool expected = false;
+  bool news_are_enough = false;  // All that was brought before was taken.
+  bool of_all = true;            // The last pass.
   IteratorPass own_pass = {};
 
-  void begin_pass() const {
+  // Until they are taken they may be lost. Where many have an account by their
+  // name alone, all are looked at, so that who has ended makes room.
+  void begin_pass() {
+    const bool crowded = skeleton->bss->untold_accounts > UNTOLD_ACCOUNTS / 2;
+    of_all = !news_are_enough || crowded;
+    news_are_enough = false;
     skeleton->bss->untold_found = 0;
-    skeleton->bss->accounts_wanted = 1;
+    skeleton->bss->accounts_wanted = of_all ? ALL_ACCOUNTS : NEW_ACCOUNTS;
   }
-  void end_pass() const { skeleton->bss->accounts_wanted = 0; }
+  void end_pass() const { skeleton->bss->accounts_wanted = NO_ACCOUNTS; }
+  void count_untold() const {
+    if (of_all) skeleton->bss->untold_accounts = skeleton->bss->untold_found;
+  }
   bool was_brought() const {
-    return expected && tasks->passes() != passes_before;
+    return expected && tasks->passes() == passes_before + 1;
   }
   Result<void> pass() {
     begin_pass();
@@ -113,7 +123,9 @@ Result<RunqueueProgram> RunqueueProgram::open(
 }
 
 void RunqueueProgram::tell(const std::vector<pid_t>& pids) {
-  if (state_->told.set(pids)) state_->expected = false;
+  if (!state_->told.set(pids)) return;
+  state_->expected = false;
+  state_->news_are_enough = false;
 }
 
 void RunqueueProgram::expect() {
@@ -129,7 +141,7 @@ Result<AccountRecords> RunqueueProgram::read() {
   state_->expected = false;
   if (!brought)
     if (auto done = state_->pass(); !done) return done.error();
-  state_->skeleton->bss->untold_accounts = state_->skeleton->bss->untold_found;
+  state_->count_untold();
   const IteratorPass& pass = brought ? state_->tasks->last() : state_->own_pass;
   if (!pass.whole()) return malformed("an account of a vCPU");
   AccountRecords records;
@@ -139,6 +151,8 @@ Result<AccountRecords> RunqueueProgram::read() {
   records.sort();
   return records;
 }
+
+void RunqueueProgram::taken() { state_->news_are_enough = true; }
 
 std::size_t RunqueueProgram::untold() const {
   return state_->skeleton->bss->untold_accounts;
@@ -168,6 +182,8 @@ void RunqueueProgram::expect() {}
 Result<AccountRecords> RunqueueProgram::read() {
   return failed("this program was built without eBPF");
 }
+
+void RunqueueProgram::taken() {}
 
 std::size_t RunqueueProgram::untold() const { return 0; }
 

@@ -59,13 +59,16 @@ class RunqueueProgram {
   // The next pass of `tasks` is to bring the accounts.
   void expect();
 
-  // The accounts of the vCPU threads told: as that pass brought them, where
-  // there was one and all that are told now were told then. Good until the next
-  // pass.
+  // The accounts of the vCPU threads told that have changed since those that
+  // were taken(), or all: as that pass brought them, where there was one and
+  // all that are told now were told then. Good until the next pass.
   Result<AccountRecords> read();
 
-  // Threads that have an account by their name alone, as of the last read() and
-  // with those since.
+  // What was read is known now, and need not be brought again.
+  void taken();
+
+  // Threads that have an account by their name alone, as of the last pass over
+  // all accounts and with those since.
   std::size_t untold() const;
 
   // Why time stopped by a quota is not told apart; empty: it is.

@@ -138,7 +138,12 @@ std::vector<Task> BpfTaskReader::threads(pid_t pid, Families& said) {
   }
   std::vector<Task> tasks;
   tasks.reserve(records.size());
-  for (const Record& record : records) tasks.push_back(make_task(record));
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    // Of many VMs they are far from the caches.
+    constexpr std::size_t kAhead = 4;
+    __builtin_prefetch(records[std::min(i + kAhead, records.size() - 1)].task);
+    tasks.push_back(make_task(records[i]));
+  }
   return tasks;
 }
 

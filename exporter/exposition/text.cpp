@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/exposition/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace vcpu {
 namespace {
@@ -55,13 +58,64 @@ void append_head(std::string& text, const Family& family, TextFormat format) {
   text.append(type_name(family.type())).append("\n");
 }
 
-// As std::to_chars writes a number, given a format or none.
+// As std::to_chars writes a number, given a format or none; what it writes is
+// no longer than this.
+constexpr std::size_t kLongestNumber = 32;
+
+template <typename Number, typename... Format>
+char* write_digits(char* at, Number value, Format... format) {
+  return std::to_chars(at, at + kLongestNumber, value, format...).ptr;
+}
+
 template <typename Number, typename... Format>
 void append_digits(std::string& text, Number value, Format... format) {
-  std::array<char, 32> digits;
-  const auto [end, error] = std::to_chars(
-      digits.data(), digits.data() + digits.size(), value, format...);
-  text.append(digits.data(), end);
+  std::array<char, kLongestNumber> digits;
+  text.append(digits.data(), write_digits(digits.data(), value, format...));
+}
+
+// Seconds of the kernel's are whole nanoseconds, and such a number is written
+// without a search for its shortest digits: up to 15 of them, no other decimal
+// reads back as the same double; and from a millisecond on, none with an
+// exponent is shorter. Null where it is none.
+char* write_nanoseconds(char* at, double value) {
+  constexpr double kPerSecond = 1e9;
+  constexpr double kLeast = 1e6;
+  constexpr double kMost = 1e15;
+  constexpr int kDigits = 9;
+  const double rounded = std::nearbyint(value * kPerSecond);
+  if (!(rounded >= kLeast && rounded < kMost) || rounded / kPerSecond != value)
+    return nullptr;
+  const auto ns = static_cast<std::uint64_t>(rounded);
+  const auto unit = static_cast<std::uint64_t>(kPerSecond);
+  at = write_digits(at, ns / unit);
+  *at = '.';
+  auto rest = ns % unit;
+  for (int i = kDigits; i > 0; --i, rest /= 10)
+    at[i] = static_cast<char>('0' + rest % 10);
+  at += kDigits;
+  while (*at == '0') --at;
+  return at + 1;
+}
+
+char* write_text(char* at, std::string_view text) {
+  return std::copy(text.begin(), text.end(), at);
+}
+
+// As append_number(); returns how long it is.
+std::size_t write_number(char* at, double value) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  char* end = nullptr;
+  if (std::isnan(value)) {
+    end = write_text(at, "NaN");
+  } else if (std::isinf(value)) {
+    end = write_text(at, value > 0 ? "+Inf" : "-Inf");
+  } else if (std::abs(value) < kExact && value == std::trunc(value)) {
+    end = write_digits(at, static_cast<std::int64_t>(value));
+  } else {
+    end = write_nanoseconds(at, value);
+    if (end == nullptr) end = write_digits(at, value);
+  }
+  return static_cast<std::size_t>(end - at);
 }
 
 // OpenMetrics, "Canonical Numbers": a label's number is text to most of its
@@ -112,17 +166,52 @@ std::size_t expected_size(const Family& family) {
   return family.series() * (family.name().size() + labels + kNumberAndSigns);
 }
 
+// Puts many short pieces together where the caches are, and adds them to a text
+// in few: a string asks at each whether it has room.
+class Pieces {
+ public:
+  explicit Pieces(std::string& text) : text_(text) {}
+
+  void add(std::string_view piece) {
+    if (piece.size() > room_.size() - used_) flush();
+    if (piece.size() > room_.size()) {
+      text_ += piece;
+    } else {
+      std::memcpy(room_.data() + used_, piece.data(), piece.size());
+      used_ += piece.size();
+    }
+  }
+
+  void add_number(double value) {
+    if (kLongestNumber > room_.size() - used_) flush();
+    used_ += write_number(room_.data() + used_, value);
+  }
+
+  // At the end.
+  void flush() { text_.append(room_.data(), std::exchange(used_, 0)); }
+
+ private:
+  std::string& text_;
+  std::array<char, 4096> room_{};
+  std::size_t used_ = 0;
+};
+
 // Most of a page is lines of these.
 void append_values(std::string& text, const Family& family) {
+  Pieces pieces(text);
   for (std::size_t i = 0; i < family.size(); ++i) {
     const auto sample = family.sample(i);
-    text += family.name();
-    if (!sample.labels.empty())
-      (text += '{').append(sample.labels).push_back('}');
-    text += ' ';
-    append_number(text, sample.value);
-    text += '\n';
+    pieces.add(family.name());
+    if (!sample.labels.empty()) {
+      pieces.add("{");
+      pieces.add(sample.labels);
+      pieces.add("}");
+    }
+    pieces.add(" ");
+    pieces.add_number(sample.value);
+    pieces.add("\n");
   }
+  pieces.flush();
 }
 
 void append_histogram(std::string& text, std::string_view name,
@@ -150,44 +239,11 @@ void append_histograms(std::string& text, const Family& family,
     append_histogram(text, family.name(), family.sample(i), labels);
 }
 
-// Seconds of the kernel's are whole nanoseconds, and such a number is written
-// without a search for its shortest digits: up to 15 of them, no other decimal
-// reads back as the same double; and from a millisecond on, none with an
-// exponent is shorter. False where it is none.
-bool append_nanoseconds(std::string& text, double value) {
-  constexpr double kPerSecond = 1e9;
-  constexpr double kLeast = 1e6;
-  constexpr double kMost = 1e15;
-  constexpr int kDigits = 9;
-  const double rounded = std::nearbyint(value * kPerSecond);
-  if (!(rounded >= kLeast && rounded < kMost) || rounded / kPerSecond != value)
-    return false;
-  const auto ns = static_cast<std::uint64_t>(rounded);
-  const auto unit = static_cast<std::uint64_t>(kPerSecond);
-  append_digits(text, ns / unit);
-  std::array<char, kDigits + 1> fraction{'.'};
-  auto rest = ns % unit;
-  for (std::size_t i = kDigits; i > 0; --i, rest /= 10)
-    fraction.at(i) = static_cast<char>('0' + rest % 10);
-  std::string_view digits(fraction.data(), fraction.size());
-  digits.remove_suffix(digits.size() - 1 - digits.find_last_not_of('0'));
-  text += digits;
-  return true;
-}
-
 }  // namespace
 
 void append_number(std::string& text, double value) {
-  constexpr double kExact = 9007199254740992;  // 2^53
-  if (std::isnan(value)) {
-    text += "NaN";
-  } else if (std::isinf(value)) {
-    text += value > 0 ? "+Inf" : "-Inf";
-  } else if (std::abs(value) < kExact && value == std::trunc(value)) {
-    append_digits(text, static_cast<std::int64_t>(value));
-  } else if (!append_nanoseconds(text, value)) {
-    append_digits(text, value);
-  }
+  std::array<char, kLongestNumber> digits;
+  text.append(digits.data(), write_number(digits.data(), value));
 }
 
 std::string render(const std::vector<const Family*>& families,

@@ -56,6 +56,15 @@ class Fleet:
         for group in reversed(self._groups):
             group.rmdir()
 
+    def wake(self):
+        """Every vCPU has a CPU for a moment."""
+        for process in self.processes:
+            process.stdin.write(b"spin 0\n")
+            process.stdin.flush()
+        for process in self.processes:
+            while process.stdout.readline() != b"done\n":
+                pass
+
     def _start(self, number):
         names = [f"CPU {vcpu}/KVM" for vcpu in range(self._vcpus)]
         argv = ["/usr/bin/qemu-system-x86_64", "-name", f"guest=vm{number},debug-threads=on", "-accel", "kvm",

@@ -34,7 +34,9 @@ KINDS = {
     "whole, gzip": ("/metrics", {"Accept-Encoding": "gzip"}),
     "scheduling": (SCHEDULING, {}),
     "scheduling, gzip": (SCHEDULING, {"Accept-Encoding": "gzip"}),
+    "scheduling, all vCPUs ran since": (SCHEDULING, {}),
 }
+AWAKE = {"scheduling, all vCPUs ran since"}
 
 
 def cpu_seconds(pid):
@@ -85,9 +87,10 @@ class Scraper:
         self._connection.request("GET", target, headers=headers)
         return self._connection.getresponse().read()
 
-    def measure(self, kind, scrapes):
+    def measure(self, kind, scrapes, wake=lambda: None):
         figures = Figures()
         for number in range(scrapes + 2):
+            wake()
             faults, cpu, begin = page_faults(self._pid), cpu_seconds(self._pid), time.perf_counter()
             page = self.scrape(kind)
             wall, cpu = time.perf_counter() - begin, cpu_seconds(self._pid) - cpu
@@ -159,15 +162,15 @@ def exponent(sizes, costs):
 
 
 def in_fleet(args, vms, act):
-    with fleet.Fleet(program.fake_vmm_path(), vms, args.vcpus, args.quotas), \
+    with fleet.Fleet(program.fake_vmm_path(), vms, args.vcpus, args.quotas) as machines, \
             program.Exporter("--no-collector.libvirt", *args.flags) as exporter:
-        return act(exporter)
+        return act(exporter, machines)
 
 
 def grow(args):
     """What the first virtual machine costs besides itself is taken off: it is measured with none."""
     def cpu_of(vms):
-        return statistics.median(in_fleet(args, vms, lambda exporter: measure(exporter, args.scrapes)).cpu)
+        return statistics.median(in_fleet(args, vms, lambda exporter, _: measure(exporter, args.scrapes)).cpu)
     empty = cpu_of(0)
     sizes = [args.vms // 4, args.vms // 2, args.vms]
     costs = [cpu_of(size) for size in sizes]
@@ -179,8 +182,9 @@ def grow(args):
     print(f"\nWithout that of no machine, it grows with the power {power}.")
 
 
-def show(args, exporter):
-    by_kind = {kind: Scraper(exporter).measure(kind, args.scrapes) for kind in KINDS}
+def show(args, exporter, machines):
+    by_kind = {kind: Scraper(exporter).measure(kind, args.scrapes, *[machines.wake] * (kind in AWAKE))
+               for kind in KINDS}
     whole = by_kind["whole"]
     print(f"{args.vms} virtual machines, {args.vms * args.vcpus} vCPUs, {whole.samples} samples, "
           f"{whole.bytes / 1e6:.1f} MB, exporter at {resident_mebibytes(exporter.pid):.0f} MiB, of which "
@@ -223,7 +227,7 @@ def main():
         if args.growth:
             grow(args)
         else:
-            in_fleet(args, args.vms, lambda exporter: show(args, exporter))
+            in_fleet(args, args.vms, lambda *host: show(args, *host))
 
 
 if __name__ == "__main__":

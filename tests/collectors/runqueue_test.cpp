@@ -718,6 +718,47 @@ TEST_F(RunqueueJoined, MakesItsOwnPassWhereTheOtherWasNotMade) {
   EXPECT_GT(waited(tid), 0U);
 }
 
+TEST_F(RunqueueJoined, BringsAnAccountThatWasTakenWhenItHasChanged) {
+  pin(vm_.pid(), 0);
+  const pid_t tid = compete(vm_);
+  program_->tell({vm_.pid(), tid});
+  std::uint64_t last = 0;
+  const auto at_rest = [&] {
+    const auto now = waited(tid);
+    program_->taken();
+    last = std::max(last, now);
+    return now == 0;
+  };
+  ASSERT_TRUE(eventually(at_rest));
+  EXPECT_GT(last, 0U);
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 0U);
+  EXPECT_EQ(waited(tid), 0U);
+  program_->taken();
+  compete(vm_);
+  EXPECT_GT(waited(tid), last);
+}
+
+TEST_F(RunqueueJoined, BringsAllAgainWhereAPassWasNotTaken) {
+  const pid_t tid = compete(vm_);
+  program_->tell({vm_.pid(), tid});
+  const auto at_rest = [&] {
+    const bool none = waited(tid) == 0;
+    program_->taken();
+    return none;
+  };
+  ASSERT_TRUE(eventually(at_rest));
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 0U);
+  program_->expect();
+  EXPECT_EQ(accounts_in_pass(), 1U);
+  EXPECT_GT(waited(tid), 0U);
+  program_->taken();
+  program_->tell({vm_.pid()});
+  program_->tell({vm_.pid(), tid});
+  EXPECT_GT(waited(tid), 0U);  // Nobody took it while it was not told.
+}
+
 TEST_F(RunqueueJoined, CostsAPassNothingThatNobodyExpects) {
   program_->tell({vm_.pid(), compete(vm_)});
   EXPECT_EQ(accounts_in_pass(), 0U);

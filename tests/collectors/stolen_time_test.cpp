@@ -121,6 +121,20 @@ TEST(StolenTime, AThreadThatWasMissingForAPassIsNotCountedTwice) {
   EXPECT_EQ(time.waits().find(0)->ns, 53 * kMs);
 }
 
+TEST(StolenTime, AThreadThatLivesWithoutNewsIsNotCountedTwice) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  pass(time, 0, kernel, kDomains);
+  for (std::uint64_t i = 0; i < 3 * StolenTime::kPassesMissed; ++i) {
+    if (i % StolenTime::kPassesMissed == 0) time.lives(71);
+    time.finish_pass();
+  }
+  kernel.charge(vm(100), 3 * kMs);
+  pass(time, 0, kernel, kDomains);
+  EXPECT_EQ(sum(time), 53 * kMs);
+}
+
 TEST(StolenTime, WhoIsCalledOtherIsOneOfTheOthers) {
   StolenTime time;
   Kernel kernel;
