@@ -61,6 +61,14 @@ void pin(pid_t process, int cpu) {
   for (const int tid : *tids) move(tid, cpu);
 }
 
+// CPU time of all threads that were told to spin, by their own clocks.
+double finish_seconds(FakeVm& vm) {
+  double sum = 0;
+  for (const auto& truth : vm.finish_spin())
+    sum += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+  return sum;
+}
+
 TEST(RunqueueUnopened, HasNoSeriesAndSaysWhy) {
   Families families;
   const auto collector = make_runqueue({});
@@ -225,18 +233,47 @@ TEST_F(Runqueue, SharesAreThoseOfTheAggressorsOwnClocks) {
   victim.start_spin(3 * kSpinMs);
   big.start_spin(2 * kSpinMs);
   small.start_spin(kSpinMs);
-  double of_small = 0;
-  double of_big = 0;
-  for (const auto& truth : small.finish_spin())
-    of_small += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
-  for (const auto& truth : big.finish_spin())
-    of_big += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+  const double of_small = finish_seconds(small);
+  const double of_big = finish_seconds(big);
   victim.finish_spin();
   scrape();
   EXPECT_NEAR(stolen("victim", "culprit_kind=\"domain\",culprit=\"big\""),
               of_big, 0.05 * of_big);
   EXPECT_NEAR(stolen("victim", "culprit_kind=\"domain\",culprit=\"small\""),
               of_small, 0.05 * of_small);
+}
+
+// Those who sleep now and then, and a program of the host beside them. Whoever
+// runs makes the victim wait, as it never sleeps.
+TEST_F(Runqueue, SharesAreTheirsWhateverTheirDutyCycles) {
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000009"),
+                {"CPU 0/KVM"});
+  FakeVm big(qemu_argv("big", "cccccccc-0000-0000-0000-00000000000a"),
+             {"CPU 0/KVM"});
+  FakeVm small(qemu_argv("small", "cccccccc-0000-0000-0000-00000000000b"),
+               {"CPU 0/KVM"});
+  FakeVm task({"backup-job"}, {"reader"});
+  for (const FakeVm* process : {&victim, &big, &small, &task})
+    pin(process->pid(), 0);
+  scrape();
+  victim.start_spin(3 * kSpinMs);
+  big.start_spin(2 * kSpinMs, 50);
+  small.start_spin(2 * kSpinMs, 15);
+  task.start_spin(2 * kSpinMs, 20);
+  const std::map<std::string, double> clocks{
+      {"culprit_kind=\"domain\",culprit=\"big\"", finish_seconds(big)},
+      {"culprit_kind=\"domain\",culprit=\"small\"", finish_seconds(small)},
+      {"culprit_kind=\"host\",culprit=\"backup-job\"", finish_seconds(task)}};
+  victim.finish_spin();
+  scrape();
+  double known = 0;
+  for (const auto& [culprit, cpu] : clocks) {
+    EXPECT_GT(cpu, 0.1) << culprit;
+    EXPECT_NEAR(stolen("victim", culprit), cpu, 0.05 * cpu) << culprit;
+    known += cpu;
+  }
+  // What else the machine has to do there.
+  EXPECT_LT(stolen("victim", "") - known, 0.1 * known);
 }
 
 TEST_F(Runqueue, AHostTaskIsTheCulpritByTheNameOfItsProcess) {
@@ -248,9 +285,7 @@ TEST_F(Runqueue, AHostTaskIsTheCulpritByTheNameOfItsProcess) {
   scrape();
   victim.start_spin(kSpinMs);
   task.start_spin(kSpinMs);
-  double cpu = 0;
-  for (const auto& truth : task.finish_spin())
-    cpu += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+  const double cpu = finish_seconds(task);
   victim.finish_spin();
   scrape();
   EXPECT_NEAR(stolen("victim", "culprit_kind=\"host\",culprit=\"backup-job\""),
@@ -289,9 +324,7 @@ TEST_F(Runqueue, LosesNothingWhenAllIsInMotion) {
     EXPECT_GE(stolen("brief", ""), 0);
   }
   moved.finish_spin();
-  double of_noisy = 0;
-  for (const auto& truth : noisy.finish_spin())
-    of_noisy += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+  const double of_noisy = finish_seconds(noisy);
   scrape();
   const double grown = seconds(waited_.at("moved") - before);
   const double by_noisy =
@@ -530,9 +563,7 @@ TEST_F(Runqueue, AWaitOfThousandsOfSlicesIsStillCharged) {
   victim.start_spin(2 * kSpinMs);
   PingPong pair(0);
   noisy.start_spin(kSpinMs);
-  double noise = 0;
-  for (const auto& truth : noisy.finish_spin())
-    noise += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+  const double noise = finish_seconds(noisy);
   const double had = pair.stop();
   victim.finish_spin();
   scrape();
@@ -554,13 +585,47 @@ TEST_F(Runqueue, ACulpritThatHasEndedKeepsItsName) {
     scrape();
     victim.start_spin(kSpinMs);
     noisy.start_spin(kSpinMs / 2);
-    for (const auto& truth : noisy.finish_spin())
-      had += static_cast<double>(truth.cpu_ns) / kNsPerSecond;
+    had = finish_seconds(noisy);
     victim.finish_spin();
   }
   scrape();
   EXPECT_NEAR(stolen("victim", "culprit_kind=\"domain\",culprit=\"noisy\""),
               had, 0.05 * had);
+}
+
+// More of them have taken much time than an account has places for.
+TEST_F(Runqueue, ACulpritIsNamedHoweverManyWereThereBefore) {
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000061"),
+                {"CPU 0/KVM"});
+  FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-000000000062"),
+               {"CPU 0/KVM"});
+  std::list<FakeVm> tasks;
+  for (int i = 0; i < NAMED_CULPRITS; ++i)
+    tasks.emplace_back(std::vector<std::string>{"old-" + std::to_string(i)},
+                       std::vector<std::string>{"worker"});
+  std::list<FakeVm> small;
+  for (const char* const name : {"small-1", "small-2"})
+    small.emplace_back(std::vector<std::string>{name},
+                       std::vector<std::string>{"worker"});
+  for (const auto* all : {&tasks, &small})
+    for (const FakeVm& task : *all) pin(task.pid(), 0);
+  pin(victim.pid(), 0);
+  pin(noisy.pid(), 0);
+  scrape();
+  victim.start_spin(kSpinMs);
+  for (FakeVm& task : tasks) task.start_spin(kSpinMs);
+  for (FakeVm& task : tasks) EXPECT_GT(finish_seconds(task), 0.02);
+  victim.finish_spin();
+  scrape();
+  victim.start_spin(3 * kSpinMs);
+  noisy.start_spin(2 * kSpinMs);
+  for (FakeVm& task : small) task.start_spin(2 * kSpinMs, 5);
+  const double noise = finish_seconds(noisy);
+  for (FakeVm& task : small) task.finish_spin();
+  victim.finish_spin();
+  scrape();
+  EXPECT_NEAR(stolen("victim", "culprit_kind=\"domain\",culprit=\"noisy\""),
+              noise, 0.05 * noise);
 }
 
 // Its waits count from the moment it has its name, not from the next scrape.
@@ -627,7 +692,7 @@ TEST(RunqueuePlaces, AreOneForEachCulpritAndNothingIsLostWithThem) {
     const account_record* const record = records->find(tid);
     ASSERT_NE(record, nullptr);
     ASSERT_EQ(record->account.named, static_cast<__u32>(NAMED_CULPRITS));
-    std::memcpy(&now, &record->account, offsetof(account, hints));
+    std::memcpy(&now, &record->account, offsetof(account, unranked));
   } while (now.version != last.version);
 
   std::set<std::tuple<__u32, __u32, std::string>> places;
