@@ -29,6 +29,7 @@
                       * Linux 6.1 finds the stack of all calls too large. */
 #define LEVELS 8     /* Nested cgroups that are looked at for a quota. */
 #define BROUGHT_PLACES (1 << 15)
+#define HALVED_EACH_NS (1 << 28) /* Of waits: ranks, where places are short. */
 
 /* Since Linux 6.18 tasks are throttled one by one, as they return to user mode:
  * each of them is seen leaving its CPU, and the run queue keeps the times. */
@@ -147,21 +148,6 @@ static __always_inline u64 irq_time(struct rq *rq) {
   return rq->prev_irq_time;
 }
 
-/* ceil(log2(ns)) from the first bound on. */
-static __always_inline u32 bucket_of(u64 ns) {
-  u64 v = (ns - 1) >> WAIT_FIRST_BOUND_LOG2;
-  u32 log = 0;
-
-  if (ns <= (1ull << WAIT_FIRST_BOUND_LOG2)) return 0;
-  if (v >> 20) return WAIT_BUCKETS - 1;
-  if (v >> 16) log += 16, v >>= 16;
-  if (v >> 8) log += 8, v >>= 8;
-  if (v >> 4) log += 4, v >>= 4;
-  if (v >> 2) log += 2, v >>= 2;
-  if (v >> 1) log += 1;
-  return log + 1;
-}
-
 /* ---- Who is who. */
 
 static __always_inline struct account *account_of(struct task_struct *task) {
@@ -241,22 +227,40 @@ static __always_inline void charge_kind(struct account *account, u32 kind,
   account->by_kind[kind] += ns;
 }
 
-/* A culprit that has no place takes that of the least: who matters returns.
- * Not static, nor is what follows: the verifier looks at it once, and not once
- * for each way to come there. */
+/* What counts for a place: old time fades, else whoever took much long ago would
+ * keep it from who takes much now. */
+static __always_inline u64 rank(const struct account *account, u32 place) {
+  return account->culprits[place].ns - account->unranked[place];
+}
+
+__noinline int halve_ranks(struct account *account) {
+  if (!account) return 0;
+  account->halved_at = account->charged;
+  for (u32 i = 0; i < NAMED_CULPRITS; i++)
+    account->unranked[i] += rank(account, i) / 2;
+  return 0;
+}
+
+/* A culprit that has no place takes that of the least, and its rank: so those
+ * who come and go take it from each other, and one who takes as much as all of
+ * them soon is not the least. Not static, nor is what follows: the verifier
+ * looks at it once, and not once for each way to come there. */
 __noinline u32 new_place(struct account *account, const struct occupant *who) {
   u32 place = 0;
-  u64 smallest = ~0ull;
+  u64 least_rank = ~0ull;
 
   if (!account || !who) return 0;
   if (account->named < NAMED_CULPRITS) {
     place = account->named++;
   } else {
+    if (account->charged - account->halved_at >= HALVED_EACH_NS)
+      halve_ranks(account);
     for (u32 i = 0; i < NAMED_CULPRITS; i++) {
-      if (account->culprits[i].ns >= smallest) continue;
-      smallest = account->culprits[i].ns;
+      if (rank(account, i) >= least_rank) continue;
+      least_rank = rank(account, i);
       place = i;
     }
+    account->unranked[place & (NAMED_CULPRITS - 1)] = -least_rank;
   }
   struct named_culprit *taken = &account->culprits[place & (NAMED_CULPRITS - 1)];
 
@@ -728,6 +732,15 @@ struct {
   __type(value, struct account_record);
 } scratch SEC(".maps");
 
+/* In two: the compiler sets no more than a kilobyte at once. */
+static __always_inline void clear_account(struct account *account) {
+  const u32 told = __builtin_offsetof(struct account, unranked);
+
+  __builtin_memset(account, 0, told);
+  barrier();
+  __builtin_memset(account->unranked, 0, sizeof(*account) - told);
+}
+
 static __always_inline struct account *open_account(struct task_struct *task,
                                                     struct account *blank,
                                                     u64 run_delay) {
@@ -759,7 +772,7 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *name) {
   if (!named_as_vcpu(start) || account_of(task)) return 0;
   if (!has_room_for_untold()) return 0;
   account = &record->account;
-  __builtin_memset(account, 0, sizeof(*account));
+  clear_account(account);
   run_delay = task->sched_info.run_delay;
   /* Of one that was born under our eyes, what it waited before it had its name
    * is one wait, in no one's record. */
@@ -857,7 +870,7 @@ int read_accounts(struct bpf_iter__task *context) {
     copy_name(task, name);
     if (!ours && !(opens_by_name && named_as_vcpu(name) && has_room_for_untold()))
       return 0;
-    __builtin_memset(&record->account, 0, sizeof(record->account));
+    clear_account(&record->account);
     account = open_account(task, &record->account, task->sched_info.run_delay);
   }
   if (!account) return 0;

@@ -2,7 +2,6 @@
 #include "collectors/runqueue.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -19,14 +18,6 @@ namespace {
 
 constexpr const char* kNotOpened =
     "switched off at the start; restart to attach it";
-
-std::vector<double> bounds() {
-  std::vector<double> seconds;
-  for (int log = WAIT_FIRST_BOUND_LOG2;
-       log < WAIT_FIRST_BOUND_LOG2 + WAIT_BUCKETS - 1; ++log)
-    seconds.push_back(std::ldexp(1.0, log) / kNsPerSecond);
-  return seconds;
-}
 
 const char* kind_name(culprit_kind kind) {
   constexpr std::array<const char*, CULPRIT_KINDS> kNames{
@@ -143,9 +134,9 @@ class Runqueue final : public Collector {
     auto& latency = families.histogram(
         "vcpu_runqueue_latency_seconds",
         "Waits of vCPUs for a physical CPU that have ended since the exporter "
-        "first saw the vCPU, each one counted, time stopped by a CPU quota "
-        "included; starts at 0 when the exporter starts; from eBPF, "
-        "sched_switch.",
+        "first saw the vCPU, each one counted, and once however often it moved "
+        "from CPU to CPU, time stopped by a CPU quota included; starts at 0 "
+        "when the exporter starts; from eBPF, sched_switch.",
         bounds_);
     for (const Vm& vm : snapshot.vms) {
       const StolenTime& time = vms_.at(vm.id()).time;
@@ -170,9 +161,9 @@ class Runqueue final : public Collector {
     auto& stolen = families.counter(
         "vcpu_stolen_by_seconds_total",
         "Time that the VM's vCPUs waited for a physical CPU, by who had it "
-        "meanwhile; the sum over the culprits is what they waited; starts at 0 "
-        "when the exporter starts; from eBPF, sched_switch and "
-        "sched_migrate_task.");
+        "meanwhile; the sum over the culprits is what they waited; a wait "
+        "counts when it ends or moves to another CPU; starts at 0 when the "
+        "exporter starts; from eBPF, sched_switch and sched_migrate_task.");
     for (const Vm& vm : snapshot.vms) {
       const StolenTime& time = vms_.at(vm.id()).time;
       const auto say = [&](culprit_kind kind, const std::string& culprit,
@@ -195,7 +186,7 @@ class Runqueue final : public Collector {
   const Roots roots_;
   const RunqueueOptions options_;
   const std::shared_ptr<TasksProgram> tasks_;
-  std::vector<double> bounds_ = bounds();
+  std::vector<double> bounds_ = StolenTime::bounds();
   std::optional<RunqueueProgram> program_;
   const bool ebpf_;
   const ShownName shown_name_;

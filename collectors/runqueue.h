@@ -29,8 +29,8 @@
  * alone, before our side has told that they are a VM's. */
 #define UNTOLD_ACCOUNTS 8192
 
-/* An account that was not told in so many passes over all of them is closed, two
- * of which our side may make for each of its own: more than StolenTime
+/* An account that was not told in so many passes over all of them is closed,
+ * two of which our side may make for each of its own: more than StolenTime
  * remembers. */
 #define UNTOLD_PASSES 32
 
@@ -82,8 +82,12 @@ struct account {
   __u64
       by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
-  __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone, like what follows. */
-  __u64 untold; /* Passes since our side told it last. */
+  /* From here on of the kernel's side alone. */
+  __u64 unranked[NAMED_CULPRITS]; /* What of a culprit's ns counts no more for
+                                     its place; wraps. */
+  __u64 halved_at;                /* What was `charged` then. */
+  __u64 untold;                   /* Passes since our side told it last. */
+  __u8 hints[CULPRIT_HINTS];
 };
 
 /* Which accounts a pass of the iterator brings. */
@@ -100,5 +104,21 @@ struct account_record {
   __u64 start_ns; /* After boot; with its tid: which thread. */
   struct account account;
 };
+
+/* The bucket of a wait: ceil(log2(ns)) from the first bound on. Without a
+ * count of leading zeros, which eBPF has not. */
+static inline __attribute__((always_inline)) __u32 bucket_of(__u64 ns) {
+  __u64 v = (ns - 1) >> WAIT_FIRST_BOUND_LOG2;
+  __u32 log = 0;
+
+  if (ns <= (1ULL << WAIT_FIRST_BOUND_LOG2)) return 0;
+  if (v >> 20) return WAIT_BUCKETS - 1;
+  if (v >> 16) log += 16, v >>= 16;
+  if (v >> 8) log += 8, v >>= 8;
+  if (v >> 4) log += 4, v >>= 4;
+  if (v >> 2) log += 2, v >>= 2;
+  if (v >> 1) log += 1;
+  return log + 1;
+}
 
 // NOLINTEND(readability-identifier-naming,modernize-avoid-c-arrays)

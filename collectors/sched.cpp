@@ -52,7 +52,8 @@ void place(const Snapshot& snapshot, Families& families) {
   }
 }
 
-// A wait counts as steal only when it ends; a starved vCPU is seen here.
+// A wait counts as steal only when it ends or moves; a starved vCPU is seen
+// here.
 void say_waiting(const Snapshot& snapshot, Families& families) {
   auto& waiting = families.gauge(
       "vcpu_waiting_seconds",
@@ -84,8 +85,8 @@ void say_each(const Snapshot& snapshot, Families& families) {
   auto& steal = families.counter(
       "vcpu_steal_seconds_total",
       "Time the vCPU was runnable but waited for a physical CPU, time "
-      "stopped by a CPU quota included; from /proc/PID/task/TID/schedstat, "
-      "field 2.");
+      "stopped by a CPU quota included; a wait counts when it ends or moves to "
+      "another CPU; from /proc/PID/task/TID/schedstat, field 2.");
   auto& dispatches =
       families.counter("vcpu_dispatches_total",
                        "Times the vCPU was put on a physical CPU; from "

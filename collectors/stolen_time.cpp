@@ -2,10 +2,12 @@
 #include "collectors/stolen_time.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <string_view>
 
+#include "collectors/base/families.h"
 #include "collectors/base/label_text.h"
 
 namespace vcpu {
@@ -47,9 +49,21 @@ StolenTime::Waits& StolenTime::Waits::operator+=(const Waits& more) {
   return *this;
 }
 
+std::vector<double> StolenTime::bounds() {
+  std::vector<double> seconds;
+  for (int log = WAIT_FIRST_BOUND_LOG2;
+       log < WAIT_FIRST_BOUND_LOG2 + WAIT_BUCKETS - 1; ++log)
+    seconds.push_back(std::ldexp(1.0, log) / kNsPerSecond);
+  return seconds;
+}
+
 void StolenTime::add(int vcpu, const account_record& record,
                      const Domains& domains) {
   Seen& seen = threads_[{static_cast<pid_t>(record.head.tid), record.start_ns}];
+  // One that was closed meanwhile, as nobody told it for long, begins anew.
+  if (record.account.waited < seen.waited ||
+      record.account.charged < seen.charged)
+    seen = {};
   seen.pass = pass_;
   add_waits(vcpu, record.account, seen);
   // Most vCPUs of a host have waited for nobody since the last pass.
@@ -99,6 +113,22 @@ void StolenTime::add_culprits(const account& now, Seen& last,
   last.culprits.assign(named.begin(), named.end());
 }
 
+bool StolenTime::has_place_for(culprit_kind kind) const {
+  if (named_.size() >= kPlaces) return false;
+  if (kind != CULPRIT_HOST) return true;
+  const auto hosts = std::ranges::count_if(
+      named_, [](const auto& one) { return one.first.kind == CULPRIT_HOST; });
+  return static_cast<std::size_t>(hosts) < kHostPlaces;
+}
+
+void StolenTime::forget_ended() {
+  const auto ended = [&](const auto& one) {
+    return pass_ - one.second.pass > kPassesMissed;
+  };
+  if (std::ranges::count_if(threads_, ended) > kMissingKept)
+    threads_.erase_if(ended);
+}
+
 void StolenTime::finish_pass() {
   for (const auto& [culprit, ns] : growth_) {
     const auto place = named_.find(culprit);
@@ -107,7 +137,7 @@ void StolenTime::finish_pass() {
         static_cast<double>(ns) >= kShare * static_cast<double>(grown_ns_);
     if (place != named_.end()) {
       place->second += ns;
-    } else if (earned && named_.size() < kPlaces) {
+    } else if (earned && has_place_for(culprit.kind)) {
       named_.emplace(culprit, ns);
     } else {
       unnamed_[culprit.kind] += ns;
@@ -115,8 +145,7 @@ void StolenTime::finish_pass() {
   }
   growth_.clear();
   grown_ns_ = 0;
-  threads_.erase_if(
-      [&](const auto& one) { return pass_ - one.second.pass > kPassesMissed; });
+  forget_ended();
   ++pass_;
 }
 

@@ -5,14 +5,16 @@
 //
 // A culprit gets a place of its own, for as long as the victim lives, once it
 // has taken kShare of what the victim waited in one pass, and kLeastNs of time.
-// There are kPlaces per victim; who has none is counted as kOther of its kind,
-// and so is who bears that name.
-// So the sum over a victim's culprits is what its vCPUs waited, always.
+// There are kPlaces per victim, of which programs of the host have half at
+// most: whoever may start one may give it any number of names. Who has none is
+// counted as kOther of its kind, and so is who bears that name. So the sum over
+// a victim's culprits is what its vCPUs waited, always.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,13 +30,16 @@ namespace vcpu {
 class StolenTime {
  public:
   static constexpr std::size_t kPlaces = 32;
+  static constexpr std::size_t kHostPlaces = kPlaces / 2;
   static constexpr double kShare = 0.01;
   static constexpr std::uint64_t kLeastNs = 1'000'000;
   static constexpr const char* kOther = "other";
 
-  // A thread that is missing for so many passes has ended; one that is back
-  // before goes on where it was.
+  // A VM that is missing for so many passes has ended, and so has a thread, as
+  // a rule: one that is back after all goes on where it was, so long as no more
+  // than kMissingKept have ended.
   static constexpr std::uint64_t kPassesMissed = 10;
+  static constexpr std::ptrdiff_t kMissingKept = 64;
 
   struct Culprit {
     culprit_kind kind = CULPRIT_UNKNOWN;
@@ -52,6 +57,8 @@ class StolenTime {
 
     Waits& operator+=(const Waits& more);
   };
+  // The upper bounds of Waits::counts but for the last, in seconds.
+  static std::vector<double> bounds();
   // A VM's process -> its domain label.
   using Domains = std::map<pid_t, std::string>;
 
@@ -69,6 +76,8 @@ class StolenTime {
   const Waits& waits_of_all() const { return all_waits_; }
   const std::map<Culprit, std::uint64_t>& named() const { return named_; }
   std::uint64_t unnamed(culprit_kind kind) const { return unnamed_[kind]; }
+  // Of how many threads there is a record, ended ones included.
+  std::size_t remembered() const { return threads_.size(); }
 
  private:
   using ThreadId = std::pair<pid_t, std::uint64_t>;
@@ -82,6 +91,8 @@ class StolenTime {
   };
   void add_waits(int vcpu, const account& now, Seen& last);
   void add_culprits(const account& now, Seen& last, const Domains& domains);
+  bool has_place_for(culprit_kind kind) const;
+  void forget_ended();
 
   FlatMap<ThreadId, Seen> threads_;
   FlatMap<int, Waits> waits_;

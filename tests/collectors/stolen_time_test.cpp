@@ -4,7 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string>
+#include <vector>
+
+#include "collectors/base/families.h"
 
 namespace vcpu {
 namespace {
@@ -121,18 +126,38 @@ TEST(StolenTime, AThreadThatWasMissingForAPassIsNotCountedTwice) {
   EXPECT_EQ(time.waits().find(0)->ns, 53 * kMs);
 }
 
-TEST(StolenTime, AThreadThatLivesWithoutNewsIsNotCountedTwice) {
+TEST(StolenTime, AnAccountThatWasOpenedAnewIsCountedFromItsBegin) {
   StolenTime time;
   Kernel kernel;
   kernel.charge(vm(100), 50 * kMs);
   pass(time, 0, kernel, kDomains);
-  for (std::uint64_t i = 0; i < 3 * StolenTime::kPassesMissed; ++i) {
-    if (i % StolenTime::kPassesMissed == 0) time.lives(71);
+  Kernel anew;
+  anew.charge(vm(100), 2 * kMs);
+  pass(time, 0, anew, kDomains);
+  anew.charge(vm(100), 3 * kMs);
+  pass(time, 0, anew, kDomains);
+  EXPECT_EQ(sum(time), 55 * kMs);
+  EXPECT_EQ(time.waits().find(0)->ns, 55 * kMs);
+}
+
+TEST(StolenTime, ThreadsThatLiveWithoutNewsAreNotCountedTwice) {
+  StolenTime time;
+  std::vector<Kernel> threads(StolenTime::kMissingKept + 1);
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    threads[i].record.head.tid = static_cast<std::uint32_t>(71 + i);
+    threads[i].charge(vm(100), 50 * kMs);
+    time.add(0, threads[i].record, kDomains);
+  }
+  time.finish_pass();
+  for (std::uint64_t pass = 0; pass < 3 * StolenTime::kPassesMissed; ++pass) {
+    if (pass % StolenTime::kPassesMissed == 0)
+      for (const Kernel& one : threads)
+        time.lives(static_cast<pid_t>(one.record.head.tid));
     time.finish_pass();
   }
-  kernel.charge(vm(100), 3 * kMs);
-  pass(time, 0, kernel, kDomains);
-  EXPECT_EQ(sum(time), 53 * kMs);
+  threads[0].charge(vm(100), 3 * kMs);
+  pass(time, 0, threads[0], kDomains);
+  EXPECT_EQ(sum(time), 50 * kMs * threads.size() + 3 * kMs);
 }
 
 TEST(StolenTime, WhoIsCalledOtherIsOneOfTheOthers) {
@@ -165,6 +190,79 @@ TEST(StolenTime, PlacesAreBounded) {
   }
   EXPECT_EQ(time.named().size(), StolenTime::kPlaces);
   EXPECT_EQ(sum(time), 2 * StolenTime::kPlaces * 5 * kMs);
+}
+
+// One task takes 5 ms in each pass.
+void take_turns(StolenTime& time, Kernel& kernel,
+                const std::vector<occupant>& culprits,
+                const StolenTime::Domains& domains) {
+  for (const occupant& who : culprits) {
+    kernel.charge(who, 5 * kMs);
+    pass(time, 0, kernel, domains);
+    kernel.evict();
+  }
+}
+
+TEST(StolenTime, ProgramsOfTheHostHaveHalfThePlacesAtMost) {
+  StolenTime time;
+  Kernel kernel;
+  std::vector<occupant> culprits;
+  for (std::size_t i = 0; i < StolenTime::kPlaces; ++i) {
+    occupant task{CULPRIT_HOST, 0, {}};
+    std::strcpy(task.name, ("task" + std::to_string(i)).c_str());
+    culprits.push_back(task);
+  }
+  culprits.push_back(vm(100));
+  take_turns(time, kernel, culprits, kDomains);
+  EXPECT_EQ(time.named().size(), StolenTime::kHostPlaces + 1);
+  EXPECT_TRUE(time.named().contains({CULPRIT_DOMAIN, "noisy"}));
+  EXPECT_EQ(time.unnamed(CULPRIT_HOST),
+            (StolenTime::kPlaces - StolenTime::kHostPlaces) * 5 * kMs);
+  EXPECT_EQ(sum(time), (StolenTime::kPlaces + 1) * 5 * kMs);
+}
+
+TEST(StolenTime, AThreadThatIsBackAfterLongIsNotCountedTwice) {
+  StolenTime time;
+  Kernel kernel;
+  kernel.charge(vm(100), 50 * kMs);
+  pass(time, 0, kernel, kDomains);
+  for (std::uint64_t i = 0; i < 2 * StolenTime::kPassesMissed; ++i)
+    time.finish_pass();
+  kernel.charge(vm(100), 3 * kMs);
+  pass(time, 0, kernel, kDomains);
+  EXPECT_EQ(sum(time), 53 * kMs);
+}
+
+TEST(StolenTime, ThreadsThatHaveEndedAreRememberedUpToABound) {
+  StolenTime time;
+  for (pid_t tid = 1; tid <= StolenTime::kMissingKept + 1; ++tid) {
+    Kernel kernel;
+    kernel.record.head.tid = static_cast<std::uint32_t>(tid);
+    time.add(0, kernel.charge(vm(100), kMs).record, kDomains);
+  }
+  const auto missed = [&] {
+    for (std::uint64_t i = 0; i < StolenTime::kPassesMissed + 1; ++i)
+      time.finish_pass();
+    return time.remembered();
+  };
+  time.finish_pass();
+  EXPECT_EQ(missed(), 0U);
+}
+
+TEST(StolenTime, EachWaitIsInTheFirstBucketWhoseBoundItDoesNotExceed) {
+  const auto bounds = StolenTime::bounds();
+  ASSERT_EQ(bounds.size(), WAIT_BUCKETS - 1U);
+  const auto expected = [&](std::uint64_t ns) {
+    const auto first = std::ranges::lower_bound(bounds, seconds(ns));
+    return static_cast<std::uint32_t>(first - bounds.begin());
+  };
+  std::vector<std::uint64_t> waits{0, 1, ~std::uint64_t{0}};
+  for (std::uint64_t bound = 1 << 10; bound <= 1 << 30; bound *= 2)
+    waits.insert(waits.end(), {bound - 1, bound, bound + 1});
+  for (const std::uint64_t ns : waits)
+    EXPECT_EQ(bucket_of(ns), expected(ns)) << ns;
+  EXPECT_EQ(bucket_of(1 << 10), 0U);
+  EXPECT_EQ(bucket_of((1 << 30) + 1), WAIT_BUCKETS - 1U);
 }
 
 TEST(StolenTime, AThreadThatHasEndedStaysCountedAndItsTidStartsAnew) {

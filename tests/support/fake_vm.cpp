@@ -109,8 +109,8 @@ void FakeVm::obey(const std::string& command) {
   if (hear() != "done") throw std::runtime_error("fake_vmm: " + command);
 }
 
-void FakeVm::start_spin(int milliseconds) {
-  say("spin " + std::to_string(milliseconds));
+void FakeVm::start_spin(int milliseconds, int percent) {
+  say("spin " + std::to_string(milliseconds) + " " + std::to_string(percent));
 }
 
 std::vector<FakeVm::Truth> FakeVm::finish_spin() {

@@ -22,13 +22,13 @@ class FakeVm {
   FakeVm(const FakeVm&) = delete;
   FakeVm& operator=(const FakeVm&) = delete;
 
-  struct Truth {  // What a thread measured itself while it never slept.
+  struct Truth {  // What a thread measured itself while it spun.
     std::string name;
     pid_t tid = 0;
     std::int64_t wall_ns = 0;
     std::int64_t cpu_ns = 0;
   };
-  void start_spin(int milliseconds);
+  void start_spin(int milliseconds, int percent = 100);
   std::vector<Truth> finish_spin();  // Returns when they are at rest again.
 
   void add(const std::string& thread);

@@ -7,7 +7,9 @@
 // environment variable FAKE_VMM_THREADS names the threads, separated by "|".
 // It prints "ready" and obeys one command per line on standard input:
 //
-//   spin MS      all threads run for MS milliseconds of wall time; then a line
+//   spin MS [PERCENT]
+//                all threads run for MS milliseconds of wall time, or for so
+//                many percent of each 10 of them; then a line
 //                "NAME<tab>TID<tab>WALL_NS<tab>CPU_NS" each, and "done"
 //   add NAME     one more thread; prints "done"
 //   remove NAME  ends that thread; prints "done"
@@ -16,8 +18,9 @@
 //                locked (anonymous, too) or huge (pages of 2 MiB); prints
 //                "done" or what went wrong
 //
-// WALL_NS counts from the moment the thread was told to run until it stopped,
-// while it never slept: WALL_NS - CPU_NS is what it waited for a CPU.
+// WALL_NS counts from the moment the thread was told to run until it stopped.
+// It never slept meanwhile unless it was told a percentage: WALL_NS - CPU_NS is
+// what it waited for a CPU.
 #include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -25,6 +28,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdint>
@@ -40,10 +44,18 @@
 
 namespace {
 
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kPeriod = kSecond / 100;
+
 std::int64_t now(clockid_t clock) {
   timespec time{};
   clock_gettime(clock, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+}
+
+void sleep_until(std::int64_t monotonic_ns) {
+  const timespec time{monotonic_ns / kSecond, monotonic_ns % kSecond};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr);
 }
 
 struct Control {
@@ -53,6 +65,7 @@ struct Control {
   int round = 0;
   std::int64_t told_ns = 0;   // When this round began,
   std::int64_t until_ns = 0;  // and when it ends.
+  std::int64_t busy_ns = 0;   // Of each period.
 };
 
 struct Worker {
@@ -77,10 +90,13 @@ void work(Control& control, Worker& self) {
     if (self.end) return;
     const auto told = control.told_ns;
     const auto until = control.until_ns;
+    const auto busy = control.busy_ns;
     lock.unlock();
     const auto cpu_before = now(CLOCK_THREAD_CPUTIME_ID);
     std::int64_t wall = 0;
     while ((wall = now(CLOCK_MONOTONIC)) < until) {
+      const auto into = (wall - told) % kPeriod;
+      if (into >= busy) sleep_until(std::min(wall - into + kPeriod, until));
     }
     const auto cpu_after = now(CLOCK_THREAD_CPUTIME_ID);
     lock.lock();
@@ -109,10 +125,15 @@ class Vmm {
     });
   }
 
-  void spin(std::int64_t ms) {
+  void spin(const std::string& arguments) {
+    std::istringstream words(arguments);
+    std::int64_t ms = 0;
+    std::int64_t percent = 100;
+    words >> ms >> percent;
     std::unique_lock lock(control_.mutex);
     control_.told_ns = now(CLOCK_MONOTONIC);
     control_.until_ns = control_.told_ns + ms * 1'000'000;
+    control_.busy_ns = kPeriod / 100 * percent;
     ++control_.round;
     control_.changed.notify_all();
     for (const Worker& worker : workers_) {
@@ -179,7 +200,7 @@ int main(int /*argc*/, char** argv) {
     const auto space = line.find(' ');
     const auto command = line.substr(0, space);
     const auto argument = line.substr(space + 1);
-    if (command == "spin") vmm.spin(std::stoll(argument));
+    if (command == "spin") vmm.spin(argument);
     if (command == "add") vmm.add(argument);
     if (command == "remove") vmm.remove(argument);
     std::cout << (command == "allocate" ? allocate(argument) : "done")
