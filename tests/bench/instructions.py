@@ -20,6 +20,9 @@ BOUNDS = {
     "parse_task_status": 1810,
     "sched": 750,
     "kvm": 1885,
+    "memory": 5090,
+    "cgroup": 3390,
+    "numa": 5150,
     "text": 720,
     "openmetrics": 720,
 }

@@ -60,7 +60,7 @@ LOOK_WITH_EBPF = """
 STEPS = {
     "memory_guests": """
         echo 256M >/sys/block/zram0/disksize
-        mke2fs /dev/zram0 >/dev/null
+        mke2fs -b 4096 /dev/zram0 >/dev/null
         mkdir /swap
         mount -t ext4 /dev/zram0 /swap
         dd if=/dev/zero of=/swap/file bs=1M count=128 conv=fsync

@@ -103,10 +103,11 @@ class Guest:
     """What a guest is made of; whether it runs is libvirt's (or the plain QEMU's) affair."""
 
     def __init__(self, name, directory, kernel_image, initrd, vcpus=2, maximum_vcpus=None, spins=True, uuid_text=None,
-                 more_xml="", reads_disk=False):
+                 more_xml="", reads_disk=False, mebibytes=128):
         self.name = name
         self.uuid = uuid_text or str(uuid.uuid4())
         self.more_xml = more_xml
+        self.mebibytes = mebibytes
         self.vcpus = vcpus
         self.maximum_vcpus = maximum_vcpus or vcpus
         self.kernel = kernel_image
@@ -124,7 +125,7 @@ class Guest:
         return f"""<domain type='qemu'>
   <name>{escape(self.name)}</name>
   <uuid>{self.uuid}</uuid>
-  <memory unit='MiB'>128</memory>
+  <memory unit='MiB'>{self.mebibytes}</memory>
   <vcpu cpuset='{cpus}' current='{self.vcpus}'>{self.maximum_vcpus}</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>

@@ -71,6 +71,12 @@ def cpu_wait_ns(pid):
     return total
 
 
+def resident_bytes(pid):
+    """What of a process is in memory, the files that it maps among it, huge pages aside."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) * 1024
+
+
 def anonymous_and_shared_bytes(pid):
     """What a process has in memory that is not the page cache of a file, huge pages aside."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:

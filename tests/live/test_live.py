@@ -19,6 +19,7 @@ from processes import Daemon, process_state, wait_for
 LAB = None
 PLAIN = COMMA = QUOTED = None  # Three guests that spin, with names as users choose them.
 SCRAPE_LIMIT_SECONDS = 0.1
+ALLOCATED_AT_ONCE = "<memoryBacking><allocation mode='immediate'/></memoryBacking>"
 TWO_BOUND_CELLS = """
   <cpu mode='maximum'><numa>
     <cell id='0' cpus='0' memory='64' unit='MiB'/><cell id='1' cpus='1' memory='64' unit='MiB'/>
@@ -367,6 +368,23 @@ class Live(unittest.TestCase):
             self.assertGreaterEqual(LAB.scrape().value("vcpu_domain_throttled_seconds_total", domain=guest.name), told)
         self.assertEqual([], watch.problems[:5])
 
+
+    def test_9_memory_is_the_resident_size(self):
+        """Of a VM of the size that they have: of a small one the files that QEMU maps are more than 5 %."""
+        guest = LAB.guest("live-resident", spins=False, mebibytes=2048, more_xml=ALLOCATED_AT_ONCE)
+        LAB.create(guest)
+        self.addCleanup(LAB.destroy, guest)
+        LAB.libvirt.virsh("suspend", guest.name)
+        pid = LAB.pid(guest)
+
+        def memory_agrees():
+            told = sum(sample.value for sample in LAB.scrape().named("vcpu_domain_memory_bytes", domain=guest.name))
+            truth = kernel_truth.resident_bytes(pid)
+            return abs(told - truth) < 0.05 * truth and (told, truth)
+
+        told, truth = wait_for(memory_agrees, 20, "the guest's memory to be its process's resident size")
+        self.assertGreater(told, guest.mebibytes << 20)
+        print(f"# resident {truth / 2**20:.0f} MiB, told {told / 2**20:.0f} MiB", flush=True)
 
     def test_9_memory_and_numa_cells_are_told_of_a_stopped_qemu_too(self):
         guest = LAB.guest("live-cells", spins=False, more_xml=TWO_BOUND_CELLS)
