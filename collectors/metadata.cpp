@@ -4,6 +4,7 @@
 
 #include "collectors/base/label_text.h"
 #include "collectors/catalog.h"
+#include "collectors/proxmox_tags.h"
 
 namespace vcpu {
 namespace {
@@ -20,6 +21,10 @@ constexpr std::array<std::pair<std::string_view, const char*>, 6> kNovaLabels{
      {"instance/owner/project@uuid", "openstack_project_id"},
      {"instance/owner/user", "openstack_user"},
      {"instance/owner/user@uuid", "openstack_user_id"}}};
+
+constexpr const char* kNoTags =
+    "of a VM of Proxmox /etc/pve/qemu-server cannot be read, or not yet: start "
+    "the exporter with the group www-data";
 
 void add(Labels& labels, const std::string& name, std::string_view value) {
   const auto same = [&](const auto& label) { return label.first == name; };
@@ -49,7 +54,9 @@ void add_kubevirt(const Vm& vm, VmCgroups& cgroups, Labels& labels) {
 class Metadata final : public Collector {
  public:
   explicit Metadata(const CollectorOptions& options)
-      : own_(options.metadata.labels), shown_name_(options.shown_name) {}
+      : own_(options.metadata.labels),
+        tags_(options.metadata.pve),
+        shown_name_(options.shown_name) {}
 
   std::string_view name() const override { return "metadata"; }
 
@@ -58,19 +65,27 @@ class Metadata final : public Collector {
         "vcpu_domain_metadata_info",
         "What clouds and people call the VM, always 1, only of VMs of which "
         "something is known; from libvirt's domain XML, the VMM's command line "
-        "and its control group.");
+        "and its control group, Proxmox's configuration.");
+    bool any = false;
+    bool all = true;
     for (const Vm& vm : snapshot.vms) {
       if (vm.kubevirt && !snapshot.cgroups->of(vm.id()).problem.empty()) {
         families.problem(snapshot.cgroups->of(vm.id()).problem);
         continue;
       }
-      const auto labels = labels_of(vm, *snapshot.cgroups);
+      auto labels = labels_of(vm, *snapshot.cgroups);
+      if (!vm.proxmox_vmid.empty()) {
+        any = true;
+        all = add_tags(vm, labels) && all;
+      }
       if (labels.empty()) continue;
-      LabelSet all = vm.labels;
+      LabelSet shown = vm.labels;
       for (const auto& [name, value] : labels)
-        all = all.with(name, as_shown(shown_name_, value));
-      info.add(all, 1);
+        shown = shown.with(name, as_shown(shown_name_, value));
+      info.add(shown, 1);
     }
+    tags_.read_asked();
+    if (any) families.source("proxmox_tags", all ? "" : kNoTags);
     return {};
   }
 
@@ -89,7 +104,15 @@ class Metadata final : public Collector {
     return labels;
   }
 
+  // False: nobody could read them.
+  bool add_tags(const Vm& vm, Labels& labels) {
+    const auto answer = tags_.of(vm.proxmox_vmid);
+    add(labels, "proxmox_tags", answer.tags);
+    return answer.there;
+  }
+
   std::vector<MetadataLabel> own_;
+  ProxmoxTags tags_;
   ShownName shown_name_;
 };
 

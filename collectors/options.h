@@ -55,6 +55,7 @@ struct MetadataLabel {
 
 struct MetadataOptions {
   std::vector<MetadataLabel> labels;
+  std::string pve = "/etc/pve";  // Proxmox's configuration.
 };
 
 class MonitorSource;

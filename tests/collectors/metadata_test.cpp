@@ -6,11 +6,13 @@
 #include "tests/support/literal_snapshot.h"
 #include "tests/support/proc_tree.h"
 #include "tests/support/text_of.h"
+#include "tests/support/waiting.h"
 
 namespace vcpu {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr const char* kNova = "{http://openstack.org/xmlns/libvirt/nova/1.1}";
@@ -30,6 +32,37 @@ Vm vm_with(LibvirtDomain& domain) {
   Vm vm = vm_of("web", {});
   vm.libvirt = &domain;
   return vm;
+}
+
+TEST(Metadata, SaysTheTagsOfProxmoxWhereTheyCanBeRead) {
+  ProcTree tree;
+  CollectorOptions options;
+  options.metadata.pve = tree.roots().sys;
+  const auto collector = make_metadata(options);
+  Vm vm = vm_of("shop", {});
+  vm.proxmox_vmid = "100";
+  const auto said = [&] {
+    Families families;
+    EXPECT_TRUE(collector->collect(snapshot_of({vm}), families));
+    return families;
+  };
+  EXPECT_THAT(reason_of(said(), "proxmox_tags"), HasSubstr("www-data"));
+  ProcTree::write(tree.roots().sys + "/qemu-server/100.conf",
+                  "tags: prod;\x01web\n");
+  const auto other = make_metadata(options);
+  Families families;
+  ASSERT_TRUE(eventually([&] {
+    families = Families();
+    EXPECT_TRUE(other->collect(snapshot_of({vm}), families));
+    return reason_of(families, "proxmox_tags").empty();
+  }));
+  EXPECT_THAT(
+      samples_of(families),
+      ElementsAre(
+          R"(vcpu_domain_metadata_info{domain="shop",proxmox_vmid="100",)"
+          R"(proxmox_tags="prod;web"} 1)"));
+  vm.proxmox_vmid.clear();
+  EXPECT_EQ(reason_of(said(), "proxmox_tags"), "-");
 }
 
 TEST(Metadata, SaysNothingOfAVmOfWhichNothingIsKnown) {

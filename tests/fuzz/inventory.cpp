@@ -13,6 +13,7 @@
 #include "collectors/inventory/thread_role.h"
 #include "collectors/inventory/vm_cgroups.h"
 #include "collectors/inventory/vmm.h"
+#include "collectors/proxmox_tags.h"
 #include "tests/fuzz/common/fuzz.h"
 
 namespace vcpu::fuzz {
@@ -110,11 +111,21 @@ void look_domain_names(std::string_view text) {
   }
 }
 
+// What whoever may write Proxmox's configuration writes there.
+void look_proxmox_tags(std::string_view text) {
+  const auto tags = parse_proxmox_tags(text);
+  expect(tags.find('\n') == std::string_view::npos, "tags are of one line");
+  expect(text.find(tags) != std::string_view::npos, "tags are in the text");
+  expect(parse_proxmox_tags("tags: " + std::string(tags)) == tags,
+         "tags are read as they are");
+}
+
 constexpr std::array kLooks{
     Look{"command_line", look_command_line},
     Look{"thread_name", look_thread_name},
     Look{"cgroup", look_cgroup},
     Look{"domain_names", look_domain_names},
+    Look{"proxmox_tags", look_proxmox_tags},
 };
 
 }  // namespace
