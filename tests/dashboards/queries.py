@@ -8,6 +8,7 @@ import re
 import time
 import urllib.error
 
+import fleet
 import rules
 import stage
 
@@ -89,6 +90,50 @@ def problems_of(where, name, dashboard):
             yield from (f"{panel['title']}: {problem}" for problem in problems_of_table(where, panel, values))
 
 
+def values_of_variable(where, dashboard, name, values):
+    variable = next(v for v in rules.variables(dashboard, "query") if v["name"] == name)
+    found = re.fullmatch(r"label_values\((.*), (\w+)\)", interpolated(variable["query"]["query"], values, 30))
+    return where.ask(f"label/{found[2]}/values", **{"match[]": found[1]}) or []
+
+
+def shown_contention(dashboard):
+    """The panels' targets that show recorded contention."""
+    return [(panel, target) for panel in rules.panels(dashboard) for target in panel["targets"]
+            if "vcpu_contention:" in target["expr"] and "vcpu_stolen_by" not in target["expr"]]
+
+
+def problems_of_foreign(where, dashboards):
+    """Hosts of other hypervisors can be chosen, their VMs too, and what is known of them is shown."""
+    for host, vms in fleet.FOREIGN_VMS.items():
+        for name in ("vcpu-fleet.json", "vcpu-host.json", "vcpu-vm.json"):
+            if host not in values_of_variable(where, dashboards[name], "instance", EVERYTHING):
+                yield f"{name}: {host} cannot be chosen"
+        chosen = {**EVERYTHING, "instance": host}
+        if set(values_of_variable(where, dashboards["vcpu-vm.json"], "domain", chosen)) != set(vms):
+            yield f"vcpu-vm.json: the VMs of {host} are not {vms}"
+        for name, values in [("vcpu-host.json", chosen), *(("vcpu-vm.json", {**chosen, "domain": vm}) for vm in vms)]:
+            shown = shown_contention(dashboards[name])
+            if not shown:
+                yield f"{name}: no panel shows contention"
+            yield from (f"{name}: {panel['title']} of {values}: {problem}" for panel, target in shown
+                        for problem in problems_of_target(where, panel, target, values))
+    counted = {panel["title"]: answer(where, panel, panel["targets"][0], {**EVERYTHING, "instance": "|".join(fleet.FOREIGN_VMS)})
+               for panel in rules.panels(dashboards["vcpu-fleet.json"]) if panel["title"] in ("Hosts", "VMs")}
+    for title, count in {"Hosts": len(fleet.FOREIGN_VMS), "VMs": sum(map(len, fleet.FOREIGN_VMS.values()))}.items():
+        told = [float(value) for _, values in counted[title] for _, value in values]
+        if told != [count]:
+            yield f"vcpu-fleet.json: {title} is {told}, not {count}"
+
+
+def check_foreign(where, dashboards):
+    end = time.monotonic() + DEADLINE_SECONDS
+    while (problems := list(problems_of_foreign(where, dashboards))) and time.monotonic() < end:
+        time.sleep(0.5)
+    name = "queries answered: hosts of other hypervisors"
+    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}", flush=True)
+    return bool(problems)
+
+
 def check(where, dashboards):
     """Whether all are well; data arrive with the first scrapes, so what is still missing at the deadline is wrong."""
     failed = False
@@ -98,4 +143,4 @@ def check(where, dashboards):
             time.sleep(0.5)
         print(f"not ok queries answered: {name}: {'; '.join(problems)}" if problems else f"ok queries answered: {name}", flush=True)
         failed |= bool(problems)
-    return failed
+    return check_foreign(where, dashboards) or failed
