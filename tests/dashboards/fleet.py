@@ -16,6 +16,23 @@ HOSTS = {
 # Machines that are VMs themselves: hypervisor, steal, busy.
 GUESTS = {"ec2-app-1": ("nitro", 0.002, 0.4), "ec2-app-2": ("nitro", 0.094, 0.8), "esx-legacy": ("vmware", 0.031, 0.6)}
 
+# What exporters of other hypervisors tell, by their jobs: names and labels as dashboards/rules/platforms.libsonnet read them.
+FOREIGN = {
+    "telegraf": [
+        'vsphere_vm_cpu_ready_summation{clustername="vsan",esxhostname="esx-01",vmname="sap",cpu="0"} 1400 ~0.2',
+        'vsphere_vm_cpu_ready_summation{clustername="vsan",esxhostname="esx-01",vmname="sap",cpu="1"} 500 ~0.2',
+        'vsphere_vm_cpu_ready_summation{clustername="vsan",esxhostname="esx-01",vmname="sap",cpu="instance-total"} 1900 ~0.2',
+        'vsphere_vm_cpu_ready_summation{clustername="vsan",esxhostname="esx-01",vmname="print",cpu="0"} 60 ~0.2',
+    ],
+    "xen-orchestra": [
+        'xcp_vm_runstate_full_contention{pool_name="xcp-pool",vm_name="wiki",is_control_domain="false"} 0.02 ~0.2',
+        'xcp_vm_runstate_partial_contention{pool_name="xcp-pool",vm_name="wiki",is_control_domain="false"} 0.01 ~0.2',
+        'xcp_vm_runstate_concurrency_hazard{pool_name="xcp-pool",vm_name="wiki",is_control_domain="false"} 0.04 ~0.2',
+    ],
+}
+# The VMs of these hosts.
+FOREIGN_VMS = {"esx-01": ["sap", "print"], "xcp-pool": ["wiki"]}
+
 
 def of_host(name):
     cpus, busy, density, swap_in, vms = HOSTS[name]
@@ -55,6 +72,9 @@ def of_cpus(cpus, busy):
 
 
 def lines(name):
+    if name in FOREIGN:
+        yield from FOREIGN[name]
+        return
     yield 'vcpu_exporter_build_info{version="0.1.0",revision="fixture"} 1'
     yield 'vcpu_scrape_collector_success{collector="sched"} 1'
     yield from of_host(name) if name in HOSTS else of_guest(name)

@@ -53,8 +53,8 @@ def used_by_dashboards(dashboards):
         for where, expr in rules.targets(dashboard):
             yield from ((f"{file} {where}", selector[0].removesuffix("_bucket")) for selector in promql.selectors(expr))
         for variable in rules.variables(dashboard, "query"):
-            metric = re.match(r"label_values\(([\w:]+)", variable["query"]["query"])
-            yield f"{file} ${variable['name']}", metric[1]
+            metrics = re.match(r'label_values\((?:\{__name__=~")?([\w:|]+)', variable["query"]["query"])
+            yield from ((f"{file} ${variable['name']}", metric) for metric in metrics[1].split("|"))
 
 
 def used_by_rules(all_rules):

@@ -9,6 +9,7 @@ import time
 import urllib.error
 
 import clicks
+import fleet
 import rules
 import stage
 
@@ -112,13 +113,13 @@ def ranked(where, dashboard, title, values):
 def problems_of_the_way(where, dashboards):
     """Three clicks: the slow VM on Fleet, its culprit, and what that one does."""
     by_uid = {dashboard["uid"]: dashboard for dashboard in dashboards.values()}
-    fleet, worst = ranked(where, by_uid["vcpu-fleet"], "Worst VMs, and who takes their time", ONE_HOST)
+    overview, worst = ranked(where, by_uid["vcpu-fleet"], "Worst VMs, and who takes their time", ONE_HOST)
     # The aggressor wants more CPUs than there are, and waits as well.
     slow = next((labels for labels in worst if labels["domain"] != stage.AGGRESSOR), None)
     if not slow:
         yield "no VM is slow"
         return
-    uid, values = clicks.click(fleet, "VM", slow, ONE_HOST)
+    uid, values = clicks.click(overview, "VM", slow, ONE_HOST)
     values = {**values, "top": "10"}
     culprits, found = ranked(where, by_uid[uid], "Culprits now", values)
     first = next((labels for labels in found if labels["culprit_kind"] == "domain" and labels.get("vm")), {})
@@ -129,6 +130,50 @@ def problems_of_the_way(where, dashboards):
     for panel in rules.panels(by_uid[uid]):
         if panel["title"] in ("Worst vCPU waits", "Run time by vCPU") and not answer(where, panel, panel["targets"][0], {**values, "top": "10"}):
             yield f"{panel['title']} is empty for {values}"
+
+
+def values_of_variable(where, dashboard, name, values):
+    variable = next(v for v in rules.variables(dashboard, "query") if v["name"] == name)
+    found = re.fullmatch(r"label_values\((.*), (\w+)\)", interpolated(variable["query"]["query"], values, 30))
+    return where.ask(f"label/{found[2]}/values", **{"match[]": found[1]}) or []
+
+
+def shown_contention(dashboard):
+    """The panels' targets that show recorded contention."""
+    return [(panel, target) for panel in rules.panels(dashboard) for target in panel["targets"]
+            if "vcpu_contention:" in target["expr"] and "vcpu_stolen_by" not in target["expr"]]
+
+
+def problems_of_foreign(where, dashboards):
+    """Hosts of other hypervisors can be chosen, their VMs too, and what is known of them is shown."""
+    for host, vms in fleet.FOREIGN_VMS.items():
+        for name in ("vcpu-fleet.json", "vcpu-host.json", "vcpu-vm.json"):
+            if host not in values_of_variable(where, dashboards[name], "instance", EVERYTHING):
+                yield f"{name}: {host} cannot be chosen"
+        chosen = {**EVERYTHING, "instance": host}
+        if set(values_of_variable(where, dashboards["vcpu-vm.json"], "domain", chosen)) != set(vms):
+            yield f"vcpu-vm.json: the VMs of {host} are not {vms}"
+        for name, values in [("vcpu-host.json", chosen), *(("vcpu-vm.json", {**chosen, "domain": vm}) for vm in vms)]:
+            shown = shown_contention(dashboards[name])
+            if not shown:
+                yield f"{name}: no panel shows contention"
+            yield from (f"{name}: {panel['title']} of {values}: {problem}" for panel, target in shown
+                        for problem in problems_of_target(where, panel, target, values))
+    counted = {panel["title"]: answer(where, panel, panel["targets"][0], {**EVERYTHING, "instance": "|".join(fleet.FOREIGN_VMS)})
+               for panel in rules.panels(dashboards["vcpu-fleet.json"]) if panel["title"] in ("Hosts", "VMs")}
+    for title, count in {"Hosts": len(fleet.FOREIGN_VMS), "VMs": sum(map(len, fleet.FOREIGN_VMS.values()))}.items():
+        told = [float(value) for _, values in counted[title] for _, value in values]
+        if told != [count]:
+            yield f"vcpu-fleet.json: {title} is {told}, not {count}"
+
+
+def check_foreign(where, dashboards):
+    end = time.monotonic() + DEADLINE_SECONDS
+    while (problems := list(problems_of_foreign(where, dashboards))) and time.monotonic() < end:
+        time.sleep(0.5)
+    name = "queries answered: hosts of other hypervisors"
+    print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}", flush=True)
+    return bool(problems)
 
 
 def check(where, dashboards):
@@ -143,4 +188,4 @@ def check(where, dashboards):
             time.sleep(0.5)
         print(f"not ok {name}: {'; '.join(problems)}" if problems else f"ok {name}", flush=True)
         failed |= bool(problems)
-    return failed
+    return check_foreign(where, dashboards) or failed

@@ -50,6 +50,12 @@ scrape_configs:
 TARGET = """      - targets: ["{address}"]
         labels: {{instance: "{name}:9752", cluster: "{cluster}", __metrics_path__: "/{name}"}}
 """
+FOREIGN_JOB = """
+  - job_name: {name}
+    static_configs:
+      - targets: ["{address}"]
+        labels: {{instance: "{name}:9273", cluster: "edge", __metrics_path__: "/{name}"}}
+"""
 
 LINE = re.compile(r'(?P<series>(?P<name>\w+)(?:\{(?P<labels>.*)\})?) (?P<value>\S+)(?: (?P<move>[+~=])(?P<by>\S+))?')
 
@@ -171,7 +177,8 @@ class Stage:
         config.write_text(SCRAPE.format(rules=rules, vms="|".join(VMS), real=REAL) + "".join(
             TARGET.format(address=pages.address, name=name, cluster=cluster)
             for name, cluster in {**hosts, **{name: "cloud" for name in fleet.GUESTS}}.items()
-        ) + TARGET.format(address="127.0.0.1:9", name="kvm-09", cluster="edge"))  # Nobody answers there.
+        ) + TARGET.format(address="127.0.0.1:9", name="kvm-09", cluster="edge")  # Nobody answers there.
+            + "".join(FOREIGN_JOB.format(address=pages.address, name=name) for name in fleet.FOREIGN))
         prometheus = self.daemon("prometheus", [shutil.which("prometheus"), f"--config.file={config}",
                                                 f"--storage.tsdb.path={self.work}/data", "--web.listen-address=127.0.0.1:0"])
         self.address = prometheus.listening_address()
