@@ -315,7 +315,7 @@ local panel = import '../lib/panel.libsonnet';
       'Machine-check exceptions in the time shown: the hardware reports errors. Good is 0.',
       'short',
       [panel.target('sum(increase(%s))' % board.overRange(select('vcpu_host_machine_checks_total')), 'exceptions')],
-    ) + panel.thresholds(critical=1) + panel.decimals(0) + panel.whenEmpty('Not told'),
+    ) + panel.thresholds(critical=board.any) + panel.decimals(0) + panel.whenEmpty('Not told'),
   ],
 
   local onOff = panel.words({ '0': { text: 'off', color: 'orange' }, '1': { text: 'on', color: 'green' } }),

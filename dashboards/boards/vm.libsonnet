@@ -79,7 +79,7 @@ local panel = import '../lib/panel.libsonnet';
       "Memory of this VM in the host's swap.",
       'bytes',
       [panel.target('sum(%s)' % select('vcpu_domain_swap_bytes'), 'swapped')],
-    ) + panel.thresholds(warning=1) + panel.whenEmpty('Not told') + panel.wide(2),
+    ) + panel.thresholds(warning=board.any) + panel.whenEmpty('Not told') + panel.wide(2),
     panel.stat(
       'Slowest disk',
       'Mean time that a request to its slowest disk takes.',
