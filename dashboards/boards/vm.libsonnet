@@ -142,6 +142,20 @@ local panel = import '../lib/panel.libsonnet';
       )],
     ),
     panel.timeseries(
+      'Mean wait by vCPU',
+      'How long each vCPU waited on average each time it was put on a CPU. Good is under a millisecond; one alone above the others ' +
+      'has a CPU that others use.',
+      's',
+      [panel.target(
+        '%s / (%s > 0) and topk($top, %s)' % [
+          byVcpu(rate('vcpu_steal_seconds_total')),
+          byVcpu(rate('vcpu_dispatches_total')),
+          byVcpu('increase(%s)' % board.overRange(select('vcpu_steal_seconds_total'))),
+        ],
+        vcpu
+      )],
+    ),
+    panel.timeseries(
       'How long a wait takes',
       'Run-queue latency: of all waits of its vCPUs that ended, the median, the 99th and the 99.9th percentile. Fine is under ' +
       'a few milliseconds; more is what users feel as jitter.',

@@ -94,6 +94,8 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
     culprit: { warning: limits.VcpuNoisyNeighbour.warning.above, critical: null },
     scrape: { warning: config.panels.scrape, critical: null },
     slo: { warning: 1 - config.slo.objective, critical: null },
+    hotCpu: { warning: limits.VcpuIoBoundOnHotCpu.warning.above, critical: null },
+    pinned: { warning: limits.VcpuPinnedPreempted.warning.above, critical: null },
     any: config.panels.any,
   },
 }
