@@ -37,6 +37,9 @@
     // Share of vCPU wall time that is not to be spent waiting for a CPU, over 30 days.
     slo: { objective: 0.99 },
 
+    // What panels colour and no alert has: how many of what ought not to be at all, seconds of a scrape.
+    panels: { any: 1, scrape: 1 },
+
     // `above`, `atLeast` and `below` bound what the alert shows; other numbers are further conditions, other durations the
     // time that is looked at. Shares are 0..1, times seconds.
     alerts: {

@@ -32,7 +32,7 @@ for file in $(cd "$fresh" && find . -type f | sed 's|^\./||' | sort); do
         status=1
     fi
 done
-for file in dashboards/out/*; do
+for file in dashboards/out/* deploy/prometheus/vcpu_*.yml; do
     if [ ! -e "$fresh/$file" ]; then
         echo "$file has no source: remove it" >&2
         status=1

@@ -6,9 +6,11 @@ local lib = import '../lib/rule.libsonnet';
   local config = $._config,
   local limits = config.alerts,
   local rule = lib.new(config),
+  local alert(name, severity, expr, summary, description) =
+    rule.alert(name, severity, expr, summary, description, config.dashboards.exporter),
   local select = rule.select,
 
-  local exporterDown = rule.alert(
+  local exporterDown = alert(
     'VcpuExporterDown',
     'critical',
     '%s == 0' % select('up'),
@@ -16,7 +18,7 @@ local lib = import '../lib/rule.libsonnet';
     'vcpu_exporter on {{ $labels.instance }} does not answer; nothing is known about the vCPUs of this host.'
   ),
 
-  local collectorFailing = rule.alert(
+  local collectorFailing = alert(
     'VcpuCollectorFailing',
     'warning',
     '%s == 0' % select('vcpu_scrape_collector_success'),
@@ -26,7 +28,7 @@ local lib = import '../lib/rule.libsonnet';
 
   local libvirtStale =
     local above = limits.VcpuLibvirtStale.warning.above;
-    rule.alert(
+    alert(
       'VcpuLibvirtStale',
       'warning',
       '%s > %g\nor\n%s == 0\n' % [select('vcpu_libvirt_cache_age_seconds'), above, select('vcpu_libvirt_up')],
@@ -37,7 +39,7 @@ local lib = import '../lib/rule.libsonnet';
 
   local sourceLost =
     local limit = limits.VcpuSourceLost.info;
-    rule.alert(
+    alert(
       'VcpuSourceLost',
       'info',
       '%s == 0\nand ignoring (reason)\n%s offset %s > 0\n' % [
@@ -50,7 +52,7 @@ local lib = import '../lib/rule.libsonnet';
        'it are silent.') % limit.past
     ),
 
-  local configNotReloaded = rule.alert(
+  local configNotReloaded = alert(
     'VcpuConfigNotReloaded',
     'warning',
     '%s == 0\nor\n%s == 0\n' % [

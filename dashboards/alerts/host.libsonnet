@@ -70,15 +70,29 @@ local lib = import '../lib/rule.libsonnet';
     rule.alert(
       'VcpuThreadDensityCliff',
       'critical',
-      '%s > %g\nand ignoring (hypervisor)\n%s > %g\n' % [
-        hostDensity,
-        limit.above,
-        recorded.hostWorstContention,
-        limit.contention,
-      ],
+      // As in VcpuThreadDensityHigh.
+      |||
+        (
+          %(host)s > %(above)g
+          or
+          (
+            %(node)s > %(above)g
+            unless ignoring (numa_node)
+            %(host)s > %(above)g
+          )
+        )
+        and ignoring (hypervisor, numa_node)
+        %(contention)s > %(limit)g
+      ||| % {
+        host: hostDensity,
+        node: select('vcpu_node_thread_density_ratio'),
+        above: limit.above,
+        contention: recorded.hostWorstContention,
+        limit: limit.contention,
+      },
       'A host is so dense that its VMs wait for each other.',
-      ('{{ $labels.instance }} carries {{ $value | humanize }} vCPUs per physical core, above %g, and the worst vCPU of a VM ' +
-       'waits more than %s of the time.') % [limit.above, percent(limit.contention)]
+      ('{{ if $labels.numa_node }}NUMA node {{ $labels.numa_node }} of {{ end }}{{ $labels.instance }} carries ' +
+       '{{ $value | humanize }} vCPUs per physical core, above %g, and the worst vCPU of a VM of the host waits more than %s of the time.') % [limit.above, percent(limit.contention)]
     ),
 
   local reserveExhausted =
@@ -120,7 +134,8 @@ local lib = import '../lib/rule.libsonnet';
       '%s > %g' % [recorded.guestSteal, above],
       'A host that is itself a VM gets too little CPU time.',
       ('{{ $labels.instance }} is itself a VM, and its CPUs wait {{ $value | humanizePercentage }} of the time for those of ' +
-       'the machine below, above %s. All its VMs wait with it.') % percent(above)
+       'the machine below, above %s. All its VMs wait with it.') % percent(above),
+      config.dashboards.guest
     ),
 
   local memory(kind) = select('vcpu_host_memory_bytes', 'kind="%s"' % kind),

@@ -19,13 +19,13 @@ local panel = import '../lib/panel.libsonnet';
       'Hosts whose exporter Prometheus cannot scrape. Good is 0.',
       'short',
       [panel.target('count(%s == 0) or vector(0)' % select('up'), 'hosts')],
-    ) + panel.thresholds(critical=1),
+    ) + panel.thresholds(critical=board.any),
     panel.stat(
       'Failing collectors',
       'Collectors whose last run failed: their metrics are missing. Good is 0.',
       'short',
       [panel.target('sum(1 - %s)' % success, 'failing')],
-    ) + panel.thresholds(critical=1),
+    ) + panel.thresholds(critical=board.any),
     panel.stat(
       'Sources missing',
       'Sources of figures that a host does not offer, or that are off. Some always are; the table below says which and why.',
@@ -37,7 +37,7 @@ local panel = import '../lib/panel.libsonnet';
       'Time that Prometheus waited for the slowest exporter. Good is well under a second.',
       's',
       [panel.target('max(%s)' % select('scrape_duration_seconds'), 'slowest')],
-    ) + panel.thresholds(warning=1),
+    ) + panel.thresholds(board.scrape.warning),
     panel.stat(
       'Series',
       'Series that Prometheus takes from all hosts chosen.',

@@ -13,7 +13,8 @@ local panel = import '../lib/panel.libsonnet';
 
   local perHost(metric) = 'max by (job, instance) (%s)' % select(metric),
   local perVm(metric) = 'max by (job, instance, domain) (%s)' % select(metric),
-  local firing = select('ALERTS', 'alertstate="firing", severity=~"critical|warning"'),
+  local firing(severity) = 'max by (severity, alertname, job, instance, domain) (%s)' %
+                           select('ALERTS', 'alertstate="firing", severity="%s"' % severity),
   local count(expr) = 'count(%s) or vector(0)' % expr,
   // Series of a cluster have no instance.
   local cluster(metric) = '%s{job=~"$job", cluster=~"$cluster"}' % metric,
@@ -37,32 +38,32 @@ local panel = import '../lib/panel.libsonnet';
       'VMs whose worst vCPU waits over %g%% of the time. Good is 0.' % (board.steal.critical * 100),
       'short',
       [panel.target(count('%s > %g' % [select(recorded.worstContention), board.steal.critical]), 'VMs')],
-    ) + panel.thresholds(critical=1) + panel.wide(3),
+    ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat(
       'Hosts too dense',
       'Hosts with over %g vCPUs per physical core, as a whole or on one NUMA node.' % board.density.warning,
       'short',
       [panel.target(count('%s > %g' % [select(recorded.density), board.density.warning]), 'hosts')],
-    ) + panel.thresholds(warning=1) + panel.wide(3),
+    ) + panel.thresholds(warning=board.any) + panel.wide(3),
     panel.stat(
       'VMs far from RAM',
       'VMs of which over %g%% of the memory accesses cross NUMA nodes.' % (board.remote.warning * 100),
       'short',
       [panel.target(count('%s > %g' % [select(recorded.misplacement), board.remote.warning]), 'VMs')],
-    ) + panel.thresholds(warning=1) + panel.wide(3),
+    ) + panel.thresholds(warning=board.any) + panel.wide(3),
     panel.stat(
       'Hosts that swap',
       'Hosts that read over %g MiB a second back from their swap: each read stops a vCPU. Good is 0.' %
       (board.swapIn.critical / 1024 / 1024),
       'short',
       [panel.target(count('%s > %d' % [select(recorded.swapIn), board.swapIn.critical]), 'hosts')],
-    ) + panel.thresholds(critical=1) + panel.wide(3),
+    ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat(
       'Hosts silent',
       'Hosts whose exporter Prometheus cannot scrape: nothing is known of their VMs.',
       'short',
       [panel.target(count('%s == 0' % select('up')), 'hosts')],
-    ) + panel.thresholds(critical=1) + panel.wide(3),
+     ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat('Hosts', "Hosts that are told of, by vcpu_exporter or by another hypervisor's exporter.", 'short', [panel.target(
       'count(%s or on (job, instance) %s)' % [select(recorded.density), select(recorded.hostWorstContention)], 'hosts'
     )]) + panel.wide(2),
@@ -92,8 +93,9 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.sortedBy('Worst vCPU waits') + panel.wide(3),
     panel.table(
       'Alerts that fire',
-      'Alerts for a page (critical) or a ticket (warning). Their annotations link to a runbook.',
-      [panel.target('max by (severity, alertname, job, instance, domain) (%s)' % firing)],
+      'Alerts for a page (critical) or a ticket (warning), the top of them, pages first; those that Alertmanager mutes are listed as ' +
+      'well. Good is none. Their annotations link to a runbook.',
+      [panel.target('topk($top, %s or 0.5 * %s)' % [firing('critical'), firing('warning')])],
       [
         { from: 'severity', name: 'Severity', mappings: panel.words({
           critical: { text: 'critical', color: 'red' },
@@ -128,7 +130,7 @@ local panel = import '../lib/panel.libsonnet';
         board.hostColumn,
         { from: 'A', name: 'Worst vCPU waits', unit: 'percentunit', decimals: 1, limits: board.steal, bar: 1 },
         { from: 'B', name: 'All vCPUs wait', unit: 'percentunit', decimals: 1, limits: {
-          warning: 1 - config.slo.objective,
+          warning: board.slo.warning,
           critical: board.steal.warning,
         } },
         { from: 'C', name: 'CPUs busy', unit: 'percentunit', decimals: 0, limits: board.busy },
@@ -155,10 +157,10 @@ local panel = import '../lib/panel.libsonnet';
       'By all vCPUs of a cluster together, and the worst vCPU of it. The line is what the SLO allows over 30 days.',
       'percentunit',
       [
-        panel.target(cluster('cluster:vcpu_contention:avg_ratio_rate5m'), '{{cluster}} {{hypervisor}} all'),
-        panel.target(cluster('cluster:vcpu_contention:max_ratio_rate5m'), '{{cluster}} {{hypervisor}} worst'),
+        panel.target(cluster(recorded.clusterContention), '{{cluster}} {{hypervisor}} all'),
+        panel.target(cluster(recorded.clusterWorstContention), '{{cluster}} {{hypervisor}} worst'),
       ],
-    ) + panel.thresholdLines(1 - config.slo.objective),
+    ) + panel.thresholdLines(board.slo.warning),
   ],
 
   local full = [
@@ -187,7 +189,7 @@ local panel = import '../lib/panel.libsonnet';
       "Memory of VMs that lies in the host's swap. It costs nothing until it is read back.",
       'bytes',
       [panel.target('sort_desc(topk($top, %s > 0))' % perHost(recorded.swapped))],
-    ) + panel.thresholds(warning=1) + panel.linked(board.graphToHost) + panel.whenEmpty('None'),
+    ) + panel.thresholds(warning=board.any) + panel.linked(board.graphToHost) + panel.whenEmpty('None'),
   ],
 
   local trends = [
@@ -195,13 +197,13 @@ local panel = import '../lib/panel.libsonnet';
       'CPUs busy by cluster',
       'Share of all CPU time of a cluster that is used.',
       'percentunit',
-      [panel.target(cluster('cluster:vcpu_host_cpu_busy:ratio_rate5m'), '{{cluster}}')],
+      [panel.target(cluster(recorded.clusterBusy), '{{cluster}}')],
     ) + panel.few + panel.thresholdLines(board.busy.warning, board.busy.critical) + panel.maximum(1),
     panel.timeseries(
       'Density by cluster',
       'vCPUs per physical core, all hosts of a cluster together.',
       'short',
-      [panel.target(cluster('cluster:vcpu_host_thread_density:ratio'), '{{cluster}}')],
+      [panel.target(cluster(recorded.clusterDensity), '{{cluster}}')],
     ) + panel.few + panel.thresholdLines(board.density.warning, board.density.critical),
   ],
 

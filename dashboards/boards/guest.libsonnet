@@ -25,7 +25,7 @@ local panel = import '../lib/panel.libsonnet';
       'Machines over %g%%. Good is 0.' % (steal * 100),
       'short',
       [panel.target('count(%s > %g) or vector(0)' % [select(recorded.guestSteal), steal], 'machines')],
-    ) + panel.thresholds(warning=1),
+    ) + panel.thresholds(warning=board.any),
     panel.stat(
       'Machines',
       'Machines with an exporter that run under a hypervisor.',

@@ -235,6 +235,30 @@ local panel = import '../lib/panel.libsonnet';
         board.hostColumn,
       ],
     ) + { options+: { sortBy: [{ displayName: 'CPU', desc: false }] } } + panel.whenEmpty('No pins overlap'),
+    panel.table(
+      'Pinned vCPUs',
+      'vCPUs that may use one CPU only, those first whose CPU others have most of the time. Over %g%% it is hot for one that often ' %
+      (limits.VcpuIoBoundOnHotCpu.warning.above * 100) +
+      'sleeps; one that computes ought to have it alone, and not to wait over %g%%.' %
+      (limits.VcpuPinnedPreempted.warning.above * 100),
+      [
+        panel.target('topk($top, max by (job, instance, domain, vcpu, cpu) (%s))' % select(recorded.pinnedOthers)),
+        panel.target('max by (job, instance, domain, vcpu, cpu) (%s)' % select(recorded.pinnedSleeps)),
+        panel.target('max by (job, instance, domain, vcpu) (%s) and on (job, instance, domain, vcpu) %s' % [
+          select(recorded.contention),
+          select(recorded.pinnedOthers),
+        ]),
+      ],
+      [
+        board.vmColumn,
+        { from: 'vcpu', name: 'vCPU', width: 60 },
+        { from: 'cpu', name: 'CPU', width: 55 },
+        { from: 'A', name: 'Others', unit: 'percentunit', decimals: 0, width: 70, limits: board.hotCpu },
+        { from: 'B', name: 'Sleeps/s', unit: 'short', decimals: 0, width: 75 },
+        { from: 'C', name: 'Waits', unit: 'percentunit', decimals: 1, width: 65, limits: board.pinned },
+        board.rowsHost,
+      ],
+    ) + panel.sortedBy('Others') + panel.whenEmpty('None'),
   ],
 
   local pressure = [
@@ -315,7 +339,7 @@ local panel = import '../lib/panel.libsonnet';
       'Machine-check exceptions in the time shown: the hardware reports errors. Good is 0.',
       'short',
       [panel.target('sum(increase(%s))' % board.overRange(select('vcpu_host_machine_checks_total')), 'exceptions')],
-    ) + panel.thresholds(critical=1) + panel.decimals(0) + panel.whenEmpty('Not told'),
+    ) + panel.thresholds(critical=board.any) + panel.decimals(0) + panel.whenEmpty('Not told'),
   ],
 
   local onOff = panel.words({ '0': { text: 'off', color: 'orange' }, '1': { text: 'on', color: 'green' } }),

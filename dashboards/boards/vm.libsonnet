@@ -81,7 +81,7 @@ local panel = import '../lib/panel.libsonnet';
       "Memory of this VM in the host's swap.",
       'bytes',
       [panel.target('sum(%s)' % select('vcpu_domain_swap_bytes'), 'swapped')],
-    ) + panel.thresholds(warning=1) + panel.whenEmpty('Not told') + panel.wide(2),
+    ) + panel.thresholds(warning=board.any) + panel.whenEmpty('Not told') + panel.wide(2),
     panel.stat(
       'Slowest disk',
       'Mean time that a request to its slowest disk takes.',
@@ -139,6 +139,20 @@ local panel = import '../lib/panel.libsonnet';
         '%s and topk($top, %s)' % [
           byVcpu(rate('vcpu_run_seconds_total')),
           byVcpu('increase(%s)' % board.overRange(select('vcpu_run_seconds_total'))),
+        ],
+        vcpu
+      )],
+    ),
+    panel.timeseries(
+      'Mean wait by vCPU',
+      'How long each vCPU waited on average each time it was put on a CPU. Good is under a millisecond; one alone above the others ' +
+      'has a CPU that others use.',
+      's',
+      [panel.target(
+        '%s / (%s > 0) and topk($top, %s)' % [
+          byVcpu(rate('vcpu_steal_seconds_total')),
+          byVcpu(rate('vcpu_dispatches_total')),
+          byVcpu('increase(%s)' % board.overRange(select('vcpu_steal_seconds_total'))),
         ],
         vcpu
       )],

@@ -92,6 +92,10 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
     guestSteal: { warning: limits.VcpuGuestSteal.warning.above, critical: null },
     waiting: { warning: null, critical: limits.VcpuStarved.critical.above },
     culprit: { warning: limits.VcpuNoisyNeighbour.warning.above, critical: null },
-    anyIsBad: { warning: null, critical: 1 },
+    scrape: { warning: config.panels.scrape, critical: null },
+    slo: { warning: 1 - config.slo.objective, critical: null },
+    hotCpu: { warning: limits.VcpuIoBoundOnHotCpu.warning.above, critical: null },
+    pinned: { warning: limits.VcpuPinnedPreempted.warning.above, critical: null },
+    any: config.panels.any,
   },
 }

@@ -27,7 +27,8 @@
     recordRate(level, metric, operations, expr, labels={})::
       this.record(level, metric, operations + '_rate' + config.rateWindow, expr, labels),
 
-    alert(name, severity, expr, summary, description):: {
+    // `board` is the dashboard that shows it: of a VM that VM's, which says who takes its time, else the host's, unless it is another.
+    alert(name, severity, expr, summary, description, board=null):: {
       alert: name,
       expr: expr,
       'for': config.alerts[name][severity]['for'],
@@ -36,14 +37,15 @@
         summary: summary,
         description: description,
         runbook_url: config.runbookUrl % name,
-        // Of a VM that VM's dashboard, which says who takes its time.
         dashboard_url:
-          ('%(grafana)s/d/{{ if $labels.domain }}%(vm)s{{ else }}%(host)s{{ end }}?var-instance={{ $labels.instance | urlquery }}' +
-           '{{ if $labels.domain }}&var-domain={{ $labels.domain | urlquery }}{{ end }}') % {
-            grafana: config.grafanaUrl,
-            vm: config.dashboards.vm.uid,
-            host: config.dashboards.host.uid,
-          },
+          if board != null then '%s/d/%s?var-instance={{ $labels.instance | urlquery }}' % [config.grafanaUrl, board.uid]
+          else
+            ('%(grafana)s/d/{{ if $labels.domain }}%(vm)s{{ else }}%(host)s{{ end }}?var-instance={{ $labels.instance | urlquery }}' +
+             '{{ if $labels.domain }}&var-domain={{ $labels.domain | urlquery }}{{ end }}') % {
+              grafana: config.grafanaUrl,
+              vm: config.dashboards.vm.uid,
+              host: config.dashboards.host.uid,
+            },
       },
     },
   },

@@ -61,6 +61,10 @@ local lib = import '../lib/rule.libsonnet';
     hostWorstContention: worst.record,
     contendedVcpus: vcpus.record,
     guestSteal: guestSteal.record,
+    clusterContention: clusterContention.record,
+    clusterWorstContention: clusterWorst.record,
+    clusterBusy: clusterBusy.record,
+    clusterDensity: clusterDensity.record,
     contentionOver: { [window]: byWindow[window].record for window in windows },
   },
 

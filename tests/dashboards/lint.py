@@ -9,7 +9,9 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
 
 import yaml
 
@@ -91,28 +93,97 @@ def silent_alerts(all_rules, later):
                 yield f"{rule['alert']}: {name}, {'all' if all(dead) else 'a branch'} of it rests on that"
 
 
-def check_names(dashboards):
-    files = sorted((ROOT / "deploy/prometheus").glob("vcpu_*.yml"))
-    all_rules = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
-    recorded = {rule["record"] for rule in all_rules if "record" in rule}
-    in_use = list(used_by_dashboards(dashboards)) + list(used_by_rules(all_rules)) + list(used_by_runbooks())
+def recorded_by(all_rules):
+    return {rule["record"] for rule in all_rules if "record" in rule}
 
-    report("recorded series are used", [name for name in recorded if name not in {metric for _, metric in in_use}])
-    if not GOLDEN.exists():
-        print(f"skip metrics exist: {GOLDEN.relative_to(ROOT)} is not there")
-        return
+
+def known_metrics():
     served = set(re.findall(r"^# HELP (\S+)", GOLDEN.read_text(errors="replace"), re.M))
     served |= set(re.findall(r"^\| `(vcpu_\w+)` \|", (ROOT / "README.md").read_text(), re.M))
     later = {line for line in LATER.read_text().split("\n") if line and not line.startswith("#")}
-    known = served | later | recorded | PROMETHEUS_OWN | PROCESS
-    report("metrics exist", sorted({f"{where}: {metric}" for where, metric in in_use
-                                    if metric not in known and not metric.startswith(FOREIGN)}))
+    return served, later
+
+
+def unknown_metrics(in_use, all_rules):
+    served, later = known_metrics()
+    known = served | later | recorded_by(all_rules) | PROMETHEUS_OWN | PROCESS
+    return sorted({f"{where}: {metric}" for where, metric in in_use if metric not in known and not metric.startswith(FOREIGN)})
+
+
+def check_names(dashboards):
+    files = sorted((ROOT / "deploy/prometheus").glob("vcpu_*.yml"))
+    all_rules = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    in_use = list(used_by_dashboards(dashboards)) + list(used_by_rules(all_rules)) + list(used_by_runbooks())
+
+    report("recorded series are used", [name for name in recorded_by(all_rules) if name not in {metric for _, metric in in_use}])
+    if not GOLDEN.exists():
+        print(f"skip metrics exist: {GOLDEN.relative_to(ROOT)} is not there")
+        return
+    served, later = known_metrics()
+    report("metrics exist", unknown_metrics(in_use, all_rules))
     report("alerts on later metrics say so", list(silent_alerts(all_rules, later)))
     report("later metrics are not served yet", [f"{name}: remove it from {LATER.name}" for name in sorted(later & served)])
+
+
+def jsonnet(source):
+    return json.loads(subprocess.run(["jsonnet", "-e", source], cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def numbers(config):
+    if isinstance(config, (dict, list)):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from numbers(value)
+    elif isinstance(config, (int, float)):
+        yield config
+
+
+def unexplained_steps(dashboards, config):
+    """Every limit that is drawn is of the config, or what a share of it leaves."""
+    known = {round(value, 9) for number in numbers(config) for value in (number, 1 - number)}
+    for file, dashboard in dashboards.items():
+        for steps in rules.parts(dashboard, "steps"):
+            yield from (f"{file}: {step['value']}" for step in steps if step["value"] is not None and round(step["value"], 9) not in known)
+    for source in sorted((ROOT / "dashboards/boards").glob("*.libsonnet")):
+        yield from (f"{source.name}: {found}" for found in
+                    re.findall(r"thresholds?(?:Lines)?\([^)]*?(?<![\w.])\d(?! - config)[^)]*\)|(?:warning|critical): \d(?! - config)[^,]*", source.read_text()))
+
+
+CHANGED = """(import 'dashboards/mixin.libsonnet') + { _config+:: {
+  selector: 'job="vms"', rateWindow: '3m', alerts+: { VcpuStealHigh+: { warning+: { above: 0.07 } } },
+} }"""
+
+
+def problems_of_a_change():
+    """Who takes the mixin with another job, another window, another limit, gets rules and dashboards of one piece."""
+    made = jsonnet(f"local made = {CHANGED}; {{ rules: [made.prometheusRules, made.prometheusPlatformRules, made.prometheusAlerts],"
+                   " dashboards: made.grafanaDashboards }")
+    for groups in made["rules"]:
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump(groups, file)  # JSON is YAML
+            file.flush()
+            answer = subprocess.run(["promtool", "check", "rules", "--lint-fatal", file.name], capture_output=True, text=True)
+        if answer.returncode:
+            yield " ".join(answer.stderr.split())
+    all_rules = [rule for groups in made["rules"] for group in groups["groups"] for rule in group["rules"]]
+    in_use = list(used_by_dashboards(made["dashboards"])) + list(used_by_rules(all_rules))
+    yield from unknown_metrics(in_use, all_rules)
+    yield from (f"{rule.get('alert') or rule['record']} has the shipped job" for rule in all_rules if "vcpu_exporter\"" in rule["expr"])
+    limits = {rule["labels"]["severity"]: rule["expr"].split()[-1] for rule in all_rules if rule.get("alert") == "VcpuStealHigh"}
+    if limits["warning"] != "0.07":
+        yield f"VcpuStealHigh: {limits}"
+
+
+def check_config(dashboards):
+    if not shutil.which("jsonnet") or not shutil.which("promtool"):
+        print("skip limits are the config's, another config makes a whole mixin: jsonnet or promtool is not installed")
+        return
+    report("every limit drawn is the config's", list(unexplained_steps(dashboards, jsonnet("(import 'dashboards/config.libsonnet')._config"))))
+    report("another config makes a whole mixin", list(problems_of_a_change()))
 
 
 dashboards = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "dashboards/out").glob("*.json"))}
 report("dashboards are there", [] if dashboards else ["dashboards/out holds none"])
 lint(dashboards)
 check_names(dashboards)
+check_config(dashboards)
 sys.exit(failed())

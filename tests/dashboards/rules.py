@@ -204,6 +204,17 @@ def links(what):
             yield from links(part)
 
 
+def parts(what, name):
+    """Everything of that name, however deep."""
+    if isinstance(what, dict):
+        if name in what:
+            yield what[name]
+        what = list(what.values())
+    if isinstance(what, list):
+        for part in what:
+            yield from parts(part, name)
+
+
 def links_lead_to_dashboards(dashboard, uids):
     for url in sorted({link["url"] for link in links(dashboard)}):
         if not (uid := re.match(r"/d/([\w-]+)\?", url)) or uid[1] not in uids:
