@@ -47,9 +47,9 @@ done
 [ $# -le 1 ] || usage
 
 directory=${1:-/etc/prometheus}
-config=$(realpath -m "$directory/prometheus.yml")
-[ -f "$config" ] || fail "there is no $directory/prometheus.yml; import.sh DIRECTORY tells where it is"
-for place in "$directory" "$(dirname "$config")"; do
+config=$directory/prometheus.yml
+[ -f "$config" ] || fail "there is no $config; import.sh DIRECTORY tells where it is"
+for place in "$directory" "$config"; do
   [ -w "$place" ] || fail "may not write to $place; try it with sudo"
 done
 
@@ -81,9 +81,9 @@ rule_files() {
 is_named() { # is_named FILE: by its name, or by a pattern.
   local entry
   while read -r entry; do
-    case $entry in /*) ;; *) entry=$(dirname "$config")/$entry ;; esac
+    case $entry in /*) ;; *) entry=$(realpath "$directory")/$entry ;; esac
     # shellcheck disable=SC2053 # A pattern is wanted.
-    [[ $(realpath -m "$directory")/$1 != $entry ]] || return 0
+    [[ $(realpath "$directory")/$1 != $entry ]] || return 0
   done < <(rule_files)
   return 1
 }
@@ -102,7 +102,8 @@ with_entries() {
 
 installed=$directory/vcpu_alerts.yml
 [ -f "$installed" ] || installed=$here/vcpu_alerts.yml
-grafana=${grafana:-$(grafana_of "$installed")} runbooks=${runbooks:-$(runbooks_of "$installed")}
+[ -n "$grafana" ] || grafana=$(grafana_of "$installed" || grafana_of "$here/vcpu_alerts.yml")
+[ -n "$runbooks" ] || runbooks=$(runbooks_of "$installed" || runbooks_of "$here/vcpu_alerts.yml")
 
 for file in "${files[@]}"; do
   cp "$here/$file" "$new/$file"
@@ -112,11 +113,7 @@ promtool_check rules "$new"/*.yml
 
 missing=()
 for file in "${files[@]}"; do
-  if ! is_named "$file"; then
-    name=$file
-    [ "$(realpath "$directory")" = "$(dirname "$config")" ] || name=$(realpath "$directory")/$file
-    missing+=("$name")
-  fi
+  is_named "$file" || missing+=("$file")
 done
 if [ ${#missing[@]} -gt 0 ] && grep -qE '^rule_files:[ \t]*[^ \t#\r[]|^rule_files:[ \t]*\[[ \t]*[^] \t]' "$config"; then
   fail "add these to rule_files in $config, then call it again: ${missing[*]}"
@@ -124,10 +121,9 @@ fi
 
 install -m 644 "$new"/*.yml "$directory"
 if [ ${#missing[@]} -gt 0 ]; then
-  cp -p "$config" "$new_config" # For its owner and mode.
-  with_entries "${missing[@]}" >"$new_config"
+  (umask 077 && with_entries "${missing[@]}" >"$new_config") # It may hold passwords.
   promtool_check config "$new_config"
-  mv "$new_config" "$config"
+  cat "$new_config" >"$config" # Its owner and mode, or that it is a link, stay as they are.
   echo "$config: ${missing[*]} added to rule_files"
 else
   promtool_check config "$config"

@@ -147,6 +147,22 @@ def way_problems():
                 yield f"{name}: {entries}"
 
 
+def link_problems():
+    """prometheus.yml may be a link, as others' tools lay it, and stays one; a file of alerts without links is no hindrance."""
+    with Foreign() as foreign:
+        real = foreign.directory / "elsewhere/real.yml"
+        real.parent.mkdir()
+        foreign.config.rename(real)
+        foreign.config.symlink_to(real)
+        (foreign.directory / "vcpu_alerts.yml").write_text("groups: []\n", encoding="utf-8")
+        done = foreign.run()
+        if done.returncode or not foreign.config.is_symlink() or ENTRIES not in real.read_text(encoding="utf-8"):
+            yield f"exit {done.returncode}: {done.stderr}: {real.read_text(encoding='utf-8')}"
+        if set(path.name for path in foreign.directory.iterdir()) != {"prometheus.yml", "vcpu_rules.yml", "vcpu_alerts.yml", "elsewhere",
+                                                                      *OTHERS}:
+            yield f"left {sorted(foreign.directory.iterdir())}"
+
+
 def refusal(config, *options):
     """What it says where it refuses; nothing must have changed."""
     with Foreign(config) as foreign:
@@ -178,6 +194,7 @@ def main():
         foreign.run("--platforms")
         report("import.sh: Prometheus loads every group", list(prometheus_problems(foreign)))
     report("import.sh finds rule_files in every form", list(way_problems()))
+    report("import.sh follows a link", list(link_problems()))
     report("import.sh says what it cannot do, and leaves prometheus.yml as it was", list(refusal_problems()))
 
 
