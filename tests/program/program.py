@@ -263,6 +263,13 @@ def status_of(process):
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
+def statuses_of_threads(pid):
+    """Of those that have not ended meanwhile."""
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield status_of(f"{pid}/task/{tid}")
+
+
 # ---- Clients.
 
 class Answer(collections.namedtuple("Answer", "status headers body")):
