@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <iterator>
@@ -60,12 +61,11 @@ void end_connection(int fd) {
 bool drop(const Ends& ends) {
   const auto descriptors = list_numbers("/proc/self/fd");
   if (!descriptors) return false;
-  for (const int fd : *descriptors) {
-    if (!has(fd, ends)) continue;
-    end_connection(fd);
-    return true;
-  }
-  return false;
+  const auto fd = std::find_if(descriptors->begin(), descriptors->end(),
+                               [&](int one) { return has(one, ends); });
+  if (fd == descriptors->end()) return false;
+  end_connection(*fd);
+  return true;
 }
 
 }  // namespace

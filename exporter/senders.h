@@ -21,8 +21,6 @@ struct Ends {
   std::string address;  // The client's, in numbers.
   int port = 0;         // The client's.
   int own_port = 0;
-
-  bool operator==(const Ends&) const = default;
 };
 
 class Senders {

@@ -6,6 +6,7 @@ happen is awaited by wait_for().
 """
 import collections
 import contextlib
+import functools
 import gzip
 import http.client
 import os
@@ -74,6 +75,12 @@ def exporter_path():
 
 def fake_vmm_path():
     return str(_work / "fake_vmm")
+
+
+@functools.cache
+def is_sanitized():
+    """Whether the exporter is built with AddressSanitizer, which makes it several times slower."""
+    return b"__asan_init" in pathlib.Path(exporter_path()).read_bytes()
 
 
 def scratch_directory():
@@ -169,6 +176,8 @@ class Exporter:
             answer = self.ask()
             times.append(time.monotonic() - began)
             assert answer.status == 200, answer
+        if is_sanitized():
+            seconds *= 10  # It is run for its memory.
         assert statistics.median(times) < seconds, f"scrapes took {[round(took, 3) for took in times]} s"
 
     def page_with(self, vcpus, prefix="", headers=None):
@@ -254,6 +263,13 @@ def status_of(process):
     """/proc/PID/status as a dict."""
     text = pathlib.Path(f"/proc/{process}/status").read_text(errors="replace")
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def statuses_of_threads(pid):
+    """Of those that have not ended meanwhile."""
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield status_of(f"{pid}/task/{tid}")
 
 
 # ---- Clients.

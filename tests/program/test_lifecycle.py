@@ -12,7 +12,7 @@ import time
 import unittest
 
 import program
-from program import Exporter, FakeVm, ProcView, connect, requests_read, state_of, status_of, wait_for
+from program import Exporter, FakeVm, ProcView, connect, requests_read, state_of, status_of, statuses_of_threads, wait_for
 from systemd_unit import STRACE, whole_trace
 
 VALGRIND = ("valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
@@ -57,8 +57,7 @@ def source_reason(page, source):
 
 class Privileges(unittest.TestCase):
     def assert_harmless(self, pid, user):
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            status = status_of(f"{pid}/task/{tid}")
+        for status in statuses_of_threads(pid):
             self.assertEqual(status["NoNewPrivs"], "1")
             self.assertEqual(set(status["Uid"].split()), {str(user.pw_uid)})
             self.assertEqual(set(status["Gid"].split()), {str(user.pw_gid)})

@@ -6,7 +6,6 @@ import select
 import time
 import unittest
 
-import program
 from program import Exporter, FakeVm, Page, ProcView, connect, hang_up, requests_read, wait_for
 
 

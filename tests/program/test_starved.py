@@ -6,7 +6,6 @@ import pathlib
 import signal
 import socket
 import subprocess
-import time
 import unittest
 
 import program

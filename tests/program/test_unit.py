@@ -18,7 +18,7 @@ import unittest
 import pki
 import program
 import systemd_unit
-from program import GZIP, Exporter, FakeVm, ProcView, status_of, wait_for
+from program import GZIP, Exporter, FakeVm, ProcView, status_of, statuses_of_threads, wait_for
 from systemd_unit import FILTERED, PROXY, STRACE, UNIT, UNITS, settings
 
 CAPABILITIES = ["bpf", "perfmon"]
@@ -69,11 +69,7 @@ class Unit(Traced):
         return [*self.unfiltered, *FILTERED]
 
     def assert_holds(self, exporter, capabilities):
-        for tid in os.listdir(f"/proc/{exporter.pid}/task"):
-            try:
-                status = status_of(f"{exporter.pid}/task/{tid}")
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # It has ended.
+        for status in statuses_of_threads(exporter.pid):
             held = [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
             self.assertEqual(held, [0, capabilities, capabilities, 0])
 
