@@ -129,7 +129,8 @@ void NumaMapsReader::State::take_in(const VmId& process,
     entry.answer.missing_reason = kTooLong;
   } else if (!text) {
     entry.answer.missing_reason = kRefused;
-  } else if (const auto huge = parse_huge_numa_maps(*text)) {
+  } else if (const auto huge = parse_huge_numa_maps(*text);
+             huge && is_whole(*text)) {
     entry.answer.huge = *huge;
   } else {
     entry.answer.missing_reason = kGarbled;

@@ -173,6 +173,8 @@ class Security final : public Collector {
                "Pairs of online CPUs that are threads of one core; from "
                "/sys/devices/system/cpu/cpuN/topology/core_cpus_list.")
         .add({}, pairs.all);
+    // Else a VM that could not be read now seems to have no neighbour.
+    if (!snapshot.whole) return;
     families
         .gauge("vcpu_host_smt_mixed_pairs",
                "Those of these pairs where a vCPU of one VM last ran on the "
@@ -190,7 +192,7 @@ class Security final : public Collector {
       for (const Thread& vcpu : vm.vcpus())
         if (vcpu.core_scheduled)
           scheduled = scheduled.value_or(0) + (*vcpu.core_scheduled ? 1 : 0);
-    if (!scheduled) return;
+    if (!scheduled || !snapshot.whole) return;
     families
         .gauge("vcpu_host_core_scheduled_vcpus",
                "vCPUs with a core scheduling cookie: the kernel runs nobody "
