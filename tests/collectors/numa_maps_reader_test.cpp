@@ -76,7 +76,7 @@ TEST_F(NumaMapsReaderOf, AReadThatFailsIsSaidAndOverWithTheNext) {
   for (const KernelFault& fault :
        {KernelFault{.call = 0, .error = EMFILE},
         KernelFault{.call = 1, .error = EIO},
-        KernelFault{.call = 1, .kind = KernelFault::Kind::kHalf}}) {
+        KernelFault{.call = 1, .kind = KernelFault::Kind::kLessTail}}) {
     const KernelFaults faults(tree_.roots().proc);
     NumaMapsReader reader(tree_.roots(), options());
     KernelFaults::begin(fault);
