@@ -81,8 +81,9 @@ struct account {
   __u64
       by_kind[CULPRIT_KIND_SLOTS]; /* Of named kinds: what has lost its name. */
   struct named_culprit culprits[NAMED_CULPRITS];
-  __u8 hints[CULPRIT_HINTS]; /* Of the kernel's side alone, like what follows. */
-  __u64 untold; /* Passes since our side told it last. */
+  __u8
+      hints[CULPRIT_HINTS]; /* Of the kernel's side alone, like what follows. */
+  __u64 untold;             /* Passes since our side told it last. */
 };
 
 /* A vCPU as the iterator writes it; culprits that are not in use are cut off.
