@@ -139,7 +139,7 @@ class Kvm final : public Collector {
     const auto view =
         look(monitor_.get(), MonitorGroup::kKvm, snapshot, families);
     auto kvm = add_families(families);
-    debugfs_.list();
+    if (const auto listed = debugfs_.list(); !listed) return listed.error();
     bool told_all = true;
     bool told_all_halts = true;
     bool any = false;
@@ -147,7 +147,7 @@ class Kvm final : public Collector {
       const auto known = view.vms.find(vm.id());
       const auto figures =
           known == view.vms.end() ? nullptr : known->second.figures;
-      const bool told = add_vm(vm, figures.get(), kvm);
+      const bool told = add_vm(vm, figures.get(), kvm, families);
       any = any || told || vm.accel == "kvm";
       told_all = told_all && (told || vm.accel != "kvm");
       const bool none_due = vm.accel != "kvm" && !told;
@@ -170,12 +170,24 @@ class Kvm final : public Collector {
     Rest yields;
   };
 
-  // Whether there is anything to tell. The sums come from debugfs where it has
-  // them, as nobody has to be asked for it.
+  // The sums come from debugfs where it has them, as nobody has to be asked for
+  // it. Those that it has and does not tell now are nobody else's either: each
+  // has counted from another moment on.
+  KvmStats sums_of(const Vm& vm, const MonitorFigures* figures,
+                   Families& families) const {
+    const auto shown = debugfs_.of(vm);
+    if (!shown) {
+      families.problem(shown.error().message());
+      return {};
+    }
+    if (shown->empty() && figures != nullptr) return figures->kvm;
+    return *shown;
+  }
+
+  // Whether there is anything to tell.
   bool add_vm(const Vm& vm, const MonitorFigures* figures,
-              KvmFamilies& families) {
-    auto sums = debugfs_.of(vm);
-    if (sums.empty() && figures != nullptr) sums = figures->kvm;
+              KvmFamilies& families, Families& said) {
+    auto sums = sums_of(vm, figures, said);
     if (!sums.empty()) keep_highest(told_[vm.id()].highest, sums);
     if (!add_exits_of_vcpus(vm, figures, families.exits) && !sums.empty())
       add_exits(vm.labels, sums, told_[vm.id()].exits, families.exits);

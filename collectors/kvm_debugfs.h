@@ -29,9 +29,10 @@ class KvmDebugfs {
   bool is_open() const { return directory_.has_value(); }
 
   // Which VMs there are now; before the of() of a scrape.
-  void list();
-  // Empty where the kernel shows nothing of that VM.
-  KvmStats of(const Vm& vm) const;
+  Result<void> list();
+  // Empty where the kernel shows nothing of that VM. An Error: one that it
+  // shows could not be read, and what is left would not add up.
+  Result<KvmStats> of(const Vm& vm) const;
 
  private:
   std::string sys_;

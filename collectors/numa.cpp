@@ -88,7 +88,9 @@ class Numa final : public Collector {
         "/sys/devices/system/node/nodeN/distance.");
     families.source(kGroupSource, "");
     families.source(kHugeSource, "");
-    huge_sizes_ = huge_sizes_in_use(families);
+    auto sizes = huge_sizes_in_use();
+    if (!sizes) return sizes.error();
+    huge_sizes_ = *std::move(sizes);
     for (const Vm& vm : snapshot.vms) {
       const auto lies = memory_of(vm, snapshot.cgroups->of(vm.id()), families);
       for (const auto& [node, bytes] : lies.bytes) {
@@ -127,8 +129,13 @@ class Numa final : public Collector {
     if (!stat) return {};
     Memory memory{stat->anon_and_shmem, true};
     const auto huge = huge_pages(vm, group.hugetlb, stat->hugetlb, families);
-    if (huge) add_to(memory.bytes, *huge);
-    memory.whole = huge.has_value();
+    // Without them it would seem to have given them back.
+    if (!huge) {
+      families.problem(huge.error().message());
+      return {};
+    }
+    if (*huge) add_to(memory.bytes, **huge);
+    memory.whole = huge->has_value();
     return memory;
   }
 
@@ -157,71 +164,60 @@ class Numa final : public Collector {
   }
 
   // Empty where it has some whose place nobody tells.
-  std::optional<NodeBytes> huge_pages(const Vm& vm, const Cgroup& group,
-                                      const NodeBytes& in_memory_stat,
-                                      Families& families) {
-    if (!huge_sizes_) return std::nullopt;
-    if (huge_sizes_->empty()) return NodeBytes{};
-    const auto all = huge_bytes(vm, families);
-    if (!all) return std::nullopt;
-    if (*all == 0) return NodeBytes{};
-    auto counted = in_hugetlb_group(group, families);
-    if (!counted) return std::nullopt;
+  Result<std::optional<NodeBytes>> huge_pages(const Vm& vm, const Cgroup& group,
+                                              const NodeBytes& in_memory_stat,
+                                              Families& families) {
+    using Known = std::optional<NodeBytes>;
+    if (huge_sizes_.empty()) return Known(NodeBytes());
+    const auto all = huge_bytes(vm);
+    if (!all) return all.error();
+    if (*all == 0) return Known(NodeBytes());
+    auto counted = in_hugetlb_group(group);
+    if (!counted) return counted.error();
     if (total(*counted) == 0) counted = in_memory_stat;
     // A group's counts and the process's differ where pages are shared.
-    if (total(*counted) >= *all / 2) return counted;
+    if (total(*counted) >= *all / 2) return Known(*std::move(counted));
     if (!maps_) {
       families.source(kHugeSource,
                       "a VM's huge pages are counted by no hugetlb group; "
                       "--collector.numa.maps finds out where they lie");
-      return std::nullopt;
+      return Known();
     }
     const auto read = maps_->of(vm.id());
-    if (read.missing_reason.empty()) return read.huge;
+    if (read.missing_reason.empty()) return Known(read.huge);
     families.source(kHugeSource, read.missing_reason);
-    return std::nullopt;
+    return Known();
   }
 
-  // Empty where it has ended or that cannot be read.
-  std::optional<std::uint64_t> huge_bytes(const Vm& vm,
-                                          Families& families) const {
+  Result<std::uint64_t> huge_bytes(const Vm& vm) const {
     if (vm.memory_use) return vm.memory_use->hugetlb_bytes;
     const auto memory = read_as(path_of(vm) + "/status", parse_process_memory);
     if (memory) return memory->hugetlb_bytes.value_or(0);
-    if (!is_gone(memory.error())) families.problem(memory.error().message());
-    return std::nullopt;
+    if (is_gone(memory.error())) return std::uint64_t{0};
+    return memory.error();
   }
 
-  // Empty where a file of it cannot be read, which is not: where there is none.
-  std::optional<NodeBytes> in_hugetlb_group(const Cgroup& group,
-                                            Families& families) const {
+  Result<NodeBytes> in_hugetlb_group(const Cgroup& group) const {
     NodeBytes sum;
     if (!group) return sum;
-    for (const auto& size : *huge_sizes_) {
+    for (const auto& size : huge_sizes_) {
       const auto nodes =
           read_as(group.directory + "/hugetlb." + size + ".numa_stat",
                   parse_hugetlb_numa_stat);
-      if (nodes) {
-        add_to(sum, *nodes);
-      } else if (!is_gone(nodes.error())) {
-        families.problem(nodes.error().message());
-        return std::nullopt;
-      }
+      if (!nodes && is_gone(nodes.error())) continue;
+      if (!nodes) return nodes.error();
+      add_to(sum, *nodes);
     }
     return sum;
   }
 
   // Those of which a page is in use: on most hosts none, and then no VM has to
-  // be asked whether it has any. Empty where that cannot be read.
-  std::optional<std::vector<std::string>> huge_sizes_in_use(
-      Families& families) const {
+  // be asked whether it has any.
+  Result<std::vector<std::string>> huge_sizes_in_use() const {
     std::vector<std::string> sizes;
     const auto pools = read_huge_pages(roots_);
     if (!pools && is_gone(pools.error())) return sizes;
-    if (!pools) {
-      families.problem(pools.error().message());
-      return std::nullopt;
-    }
+    if (!pools) return pools.error();
     for (const auto& pool : *pools)
       if (pool.pages != pool.free_pages)
         sizes.push_back(size_name(pool.page_bytes));
@@ -233,8 +229,8 @@ class Numa final : public Collector {
   }
 
   Roots roots_;
-  std::unique_ptr<NumaMapsReader> maps_;                // Null: not to be read.
-  std::optional<std::vector<std::string>> huge_sizes_;  // Empty: not known.
+  std::unique_ptr<NumaMapsReader> maps_;  // Null: not to be read.
+  std::vector<std::string> huge_sizes_;   // Empty: not known.
   KeptFiles kept_{kKeptFiles};
 };
 

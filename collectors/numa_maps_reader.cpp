@@ -181,7 +181,7 @@ void NumaMapsReader::State::take_in(const VmId& process, const Reading& read) {
   } else if (read.missing_reason.empty()) {
     const auto huge = parse_as(Result<std::string_view>(read.text), "numa_maps",
                                parse_huge_numa_maps);
-    if (huge) {
+    if (huge && is_whole(read.text)) {
       entry.answer.huge = *huge;
     } else {
       entry.answer.missing_reason = kGarbled;

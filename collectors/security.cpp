@@ -191,6 +191,8 @@ class Security final : public Collector {
                "Pairs of online CPUs that are threads of one core; from "
                "/sys/devices/system/cpu/cpuN/topology/core_cpus_list.")
         .add({}, pairs.all);
+    // Else a VM that could not be read now seems to have no neighbour.
+    if (!snapshot.whole) return;
     families
         .gauge("vcpu_host_smt_mixed_pairs",
                "Those of these pairs where a vCPU of one VM last ran on the "
@@ -214,7 +216,7 @@ class Security final : public Collector {
     }
     if (any)
       families.source("core_scheduling", scheduled ? "" : kNoCoreScheduling);
-    if (!scheduled) return;
+    if (!scheduled || !snapshot.whole) return;
     families
         .gauge("vcpu_host_core_scheduled_vcpus",
                "vCPUs with a core scheduling cookie: the kernel runs nobody "

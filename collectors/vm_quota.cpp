@@ -17,11 +17,12 @@ Result<QuotaCores> read_quota(const std::string& directory, int version) {
   const auto path = directory + "/cpu.cfs_quota_us";
   const auto quota = read_file(path);
   if (!quota) return quota.error();
+  if (!is_whole(*quota)) return malformed(path);
   if (!is_cfs_limit(*quota)) return QuotaCores{};
   const auto period = read_file(directory + "/cpu.cfs_period_us");
   if (!period) return period.error();
   auto parsed = parse_cfs_quota(*quota, *period);
-  if (!parsed) return malformed(path);
+  if (!parsed || !is_whole(*period)) return malformed(path);
   return parsed;
 }
 

@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "collectors/base/uninterrupted.h"
 #include "collectors/libvirt/child.h"
 #include "collectors/libvirt/socket.h"
 
@@ -121,7 +122,8 @@ std::string LibvirtCache::listen() {
              ", child restarted";
     }
     if (event != Supervisor::Event::kReadable) continue;
-    const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
+    const auto n = uninterrupted(
+        [&] { return ::read(child_.out_fd(), chunk.data(), chunk.size()); });
     if (n <= 0) {
       return "the libvirt child ended (" + child_.how_it_ended() +
              "), restarted";

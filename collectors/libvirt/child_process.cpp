@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "collectors/base/uninterrupted.h"
+
 namespace vcpu {
 
 const char* const own_program = "/proc/self/exe";
@@ -153,8 +155,9 @@ Result<void> ChildProcess::spawn(const std::string& program,
 }
 
 bool ChildProcess::tell(std::string_view bytes) const {
-  return std::cmp_equal(::write(in_fd_, bytes.data(), bytes.size()),
-                        bytes.size());
+  const auto written = uninterrupted(
+      [&] { return ::write(in_fd_, bytes.data(), bytes.size()); });
+  return std::cmp_equal(written, bytes.size());
 }
 
 std::string ChildProcess::how_it_ended() const {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "collectors/base/file.h"
+#include "collectors/base/uninterrupted.h"
 #include "collectors/kernel/task_stat.h"
 #include "collectors/libvirt/child.h"
 
@@ -256,7 +257,8 @@ LibvirtMonitor::Reply LibvirtMonitor::receive() {
     if (event == Event::kStop) return {Reply::kStopping, {}, {}};
     if (event == Event::kDeadline) return {Reply::kLate, {}, {}};
     if (event == Event::kNudged) continue;
-    const auto n = ::read(child_.out_fd(), chunk.data(), chunk.size());
+    const auto n = uninterrupted(
+        [&] { return ::read(child_.out_fd(), chunk.data(), chunk.size()); });
     if (n <= 0) return {Reply::kEnded, {}, ended()};
     auto frames = decoder_->feed({chunk.data(), static_cast<std::size_t>(n)});
     if (!frames || frames->size() > 1)

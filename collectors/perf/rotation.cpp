@@ -73,6 +73,7 @@ void Rotation::read_next() {
 
 void Rotation::read(Known& vcpu) {
   const auto before = vcpu.totals.observed_ns;
+  vcpu.refusal.reset();
   if (const auto done = vcpu.observation->read(vcpu.totals); !done)
     vcpu.refusal = done.error();
   if (vcpu.totals.observed_ns > before) vcpu.starved_ns = 0;

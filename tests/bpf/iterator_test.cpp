@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/bpf/iterator.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
+
+#include "tests/support/kernel_faults.h"
+#include "tests/support/proc_tree.h"
 
 namespace vcpu {
 namespace {
@@ -59,6 +65,77 @@ TEST(Records, EndWhereTheyMakeNoSense) {
     EXPECT_THAT(walk.texts, ElementsAre("good"));
   }
 }
+
+#ifdef VCPU_HAVE_BPF
+
+// A pass over a file in an iterator's stead, whose calls can fail.
+class RecordsRead : public testing::Test {
+ protected:
+  void SetUp() override {
+    ProcTree::write(tree_.proc("records"),
+                    record(ACCOUNT_RECORD, "one") +
+                        record(ACCOUNT_RECORD, std::string(100'000, 'x')));
+    link_ = ::open(tree_.proc("records").c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(link_, 0);
+  }
+  ~RecordsRead() override { ::close(link_); }
+
+  std::size_t records() const {
+    std::size_t count = 0;
+    pass_.each(ACCOUNT_RECORD,
+               [&](const record_head&, std::string_view) { ++count; });
+    return count;
+  }
+
+  // How many calls a pass makes.
+  std::size_t calls() {
+    KernelFaults::begin();
+    EXPECT_TRUE(pass_.read(link_));
+    EXPECT_EQ(records(), 2U);
+    return KernelFaults::calls().size();
+  }
+
+  ProcTree tree_;
+  const KernelFaults faults_{tree_.roots().proc};
+  int link_ = -1;
+  IteratorPass pass_;
+};
+
+TEST_F(RecordsRead, AreTheSameWhenACallIsInterruptedOrGivesLess) {
+  const auto all = calls();
+  ASSERT_GE(all, 3U);
+  // The first makes the iterator.
+  for (std::size_t call = 1; call < all; ++call) {
+    for (const KernelFault& fault :
+         {KernelFault{.call = call, .error = EINTR},
+          KernelFault{.call = call, .error = EAGAIN},
+          KernelFault{.call = call, .kind = KernelFault::Kind::kShortRead}}) {
+      KernelFaults::begin(fault);
+      ASSERT_TRUE(pass_.read(link_)) << call;
+      EXPECT_TRUE(pass_.whole());
+      EXPECT_EQ(records(), 2U) << call;
+    }
+  }
+}
+
+TEST_F(RecordsRead, OfAPassThatFailsAreNone) {
+  const auto all = calls();
+  for (std::size_t call = 0; call < all; ++call) {
+    for (const int error : {ENOMEM, EMFILE, EIO, EPERM}) {
+      calls();
+      KernelFaults::begin({.call = call, .error = error});
+      const auto read = pass_.read(link_);
+      ASSERT_FALSE(read) << call;
+      EXPECT_EQ(read.error().code.value(), error);
+      EXPECT_EQ(records(), 0U);
+    }
+  }
+  KernelFaults::begin({.call = 1, .kind = KernelFault::Kind::kHalf});
+  EXPECT_TRUE(pass_.read(link_));
+  EXPECT_FALSE(pass_.whole());
+}
+
+#endif
 
 }  // namespace
 }  // namespace vcpu

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "collectors/catalog.h"
+#include "collectors/kernel/kvm_stats.h"
 #include "exporter/page.h"
 #include "exporter/scrape.h"
 #include "tests/fuzz/common/strict_page.h"
@@ -77,6 +78,47 @@ void write_groups(const ProcTree& tree, int steps) {
   tree.group_file(kScope + std::string("/memory.swap.current"), "134217728\n");
   tree.group_file(kScope + std::string("/memory.numa_stat"),
                   "anon N0=3221225472 N1=1073741824\nshmem N0=0 N1=0\n");
+  tree.group_file(kScope + std::string("/hugetlb.2MB.numa_stat"),
+                  "total=50331648 N0=33554432 N1=16777216\n");
+}
+
+// A group of each controller's own hierarchy, and one without any.
+void write_groups_of_version_one(const ProcTree& tree, int steps) {
+  const auto figure = [&](int begin) { return std::to_string(begin + steps); };
+  const std::string group = "/machine/qemu-1-old.libvirt-qemu";
+  tree.process_file(3000, "cgroup",
+                    "6:hugetlb:" + group + "\n5:memory:" + group +
+                        "\n4:cpu,cpuacct:" + group + "/emulator\n0::/\n");
+  for (const std::string below : {"", "/emulator", "/vcpu0"}) {
+    const auto cpu = "/cpu" + group + below;
+    tree.group_file(cpu + "/cpu.cfs_quota_us", "50000\n");
+    tree.group_file(cpu + "/cpu.cfs_period_us", "100000\n");
+    tree.group_file(cpu + "/cpu.shares", "2048\n");
+    tree.group_file(cpu + "/cpu.stat",
+                    "nr_periods " + figure(90) + "\nnr_throttled " + figure(8) +
+                        "\nthrottled_time " + figure(500000) + "000\n");
+  }
+  tree.group_file("/memory" + group + "/memory.stat",
+                  "cache 0\nswap 12288\ntotal_swap 12288\n");
+  tree.group_file("/memory" + group + "/memory.numa_stat",
+                  "anon=300 N0=200 N1=100\nunevictable=0 N0=0 N1=0\n"
+                  "hierarchical_anon=300 N0=200 N1=100\n"
+                  "hierarchical_unevictable=0 N0=0 N1=0\n");
+  tree.group_file("/hugetlb" + group + "/hugetlb.2MB.numa_stat",
+                  "total=8388608 N0=8388608 N1=0\n"
+                  "hierarchical_total=8388608 N0=8388608 N1=0\n");
+}
+
+// KVM's statistics of the first two VMs.
+void write_debugfs(const ProcTree& tree, int steps) {
+  for (const std::string vm : {"1000-12", "2000-9"}) {
+    for (const auto stat : kKvmStatNames) {
+      // All exits are more than those of each reason.
+      const int begin = stat == "exits" ? 1'000'000 : 1000;
+      tree.sys_file("kernel/debug/kvm/" + vm + "/" + std::string(stat),
+                    std::to_string(begin + steps) + "\n");
+    }
+  }
 }
 
 void write_memory(const ProcTree& tree, int steps) {
@@ -133,7 +175,7 @@ void write_hardware(const ProcTree& tree, int steps) {
   write_sys(tree, "hypervisor/type", "xen\n");
 }
 
-// Four CPUs, two cores, two nodes, two VMs, `steps` after the begin.
+// Four CPUs, two cores, two nodes, three VMs, `steps` after the begin.
 void build(ProcTree& tree, int steps) {
   const auto times = [steps](std::uint64_t more) {
     const auto passed = static_cast<std::uint64_t>(steps);
@@ -162,12 +204,20 @@ void build(ProcTree& tree, int steps) {
   tree.kernel_thread(1500, "vhost-1000", times(0));
   tree.process(2000, "firecracker", {"firecracker", "--id", "fc"}, times(1))
       .thread(2001, "fc_vcpu 0", times(2));
-  for (const int pid : {1000, 2000}) {
+  tree.process(3000, "qemu-system-x86",
+               {"qemu-system-x86_64", "-name", "guest=old,debug-threads=on"},
+               times(2))
+      .thread(3001, "CPU 0/TCG", times(3));
+  const std::map<int, std::string> huge_kib{
+      {1000, "49152"}, {2000, "0"}, {3000, "8192"}};
+  for (const auto& [pid, kib] : huge_kib) {
     const auto path = tree.proc(std::to_string(pid)) + "/status";
     std::ofstream(path, std::ios::app)
-        << "VmPTE:\t4096 kB\nVmSwap:\t8 kB\nHugetlbPages:\t0 kB\n";
+        << "VmPTE:\t4096 kB\nVmSwap:\t8 kB\nHugetlbPages:\t" << kib << " kB\n";
   }
   write_groups(tree, steps);
+  write_groups_of_version_one(tree, steps);
+  write_debugfs(tree, steps);
   write_memory(tree, steps);
   write_hardware(tree, steps);
 }
@@ -227,6 +277,7 @@ class Scraped {
       options.ebpf = false;
       options.monitor = std::make_shared<FakeMonitor>();
       collectors.push_back(entry.make(options));
+      collectors.back()->open();
       wanted_.emplace(entry.name);
       expected_.emplace_back(entry.name);
     }

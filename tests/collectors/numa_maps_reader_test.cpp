@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <future>
 #include <memory>
 
+#include "tests/support/kernel_faults.h"
 #include "tests/support/proc_tree.h"
 #include "tests/support/waiting.h"
 
@@ -88,6 +90,36 @@ TEST_F(NumaMapsReaderOf, ReadsLater) {
   EXPECT_EQ(reader.of(kVm).missing_reason,
             "where a VM's huge pages lie is being read");
   EXPECT_THAT(read(reader).huge, ElementsAre(Pair(0, 3 * 2097152)));
+}
+
+TEST_F(NumaMapsReaderOf, AReadThatFailsIsSaidAndOverWithTheNext) {
+  write(3);
+  for (const KernelFault& fault :
+       {KernelFault{.call = 0, .error = EMFILE},
+        KernelFault{.call = 1, .error = EIO},
+        KernelFault{.call = 1, .kind = KernelFault::Kind::kLessTail}}) {
+    const KernelFaults faults(tree_.roots().proc);
+    NumaMapsReader reader(tree_.roots(), options());
+    KernelFaults::begin(fault);
+    const auto answer = read(reader);
+    EXPECT_THAT(answer.huge, IsEmpty());
+    EXPECT_NE(answer.missing_reason, "");
+    passed_ += 5;
+    EXPECT_TRUE(eventually([&] { return tells(reader, 3); }));
+  }
+}
+
+TEST_F(NumaMapsReaderOf, AnInterruptedOrShortReadChangesNothing) {
+  write(3);
+  for (const KernelFault& fault :
+       {KernelFault{.call = 0, .error = EINTR},
+        KernelFault{.call = 1, .error = EINTR},
+        KernelFault{.call = 1, .kind = KernelFault::Kind::kShortRead}}) {
+    const KernelFaults faults(tree_.roots().proc);
+    KernelFaults::begin(fault);
+    NumaMapsReader reader(tree_.roots(), options());
+    EXPECT_THAT(read(reader).huge, ElementsAre(Pair(0, 3 * 2097152)));
+  }
 }
 
 TEST_F(NumaMapsReaderOf, ReadsAgainAfterAWhileOnly) {

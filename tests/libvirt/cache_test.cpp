@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/kernel_faults.h"
 #include "tests/support/waiting.h"
 
 namespace vcpu {
@@ -140,6 +141,30 @@ TEST_F(LibvirtCacheTest, TheLastOfManyFramesCounts) {
       "for i in 1 2 3 4 5 6 7 8 9; do cat \"$0/down\" \"$0/up\" >&3; done; "
       "exec sleep 1000");
   EXPECT_TRUE(becomes(true));
+}
+
+TEST_F(LibvirtCacheTest, AnInterruptedOrShortReadChangesNothing) {
+  for (const KernelFault& fault :
+       {KernelFault{.call = 0, .error = EINTR},
+        KernelFault{.call = 0, .kind = KernelFault::Kind::kShortRead}}) {
+    const KernelFaults faults(directory_);
+    KernelFaults::begin(fault);
+    start("cat \"$0/up\" >&3; exec sleep 1000");
+    EXPECT_TRUE(becomes(true));
+    EXPECT_GE(KernelFaults::calls().size(), 2U);
+    EXPECT_EQ(children().size(), 1U);
+    cache_.reset();
+    fs::remove(directory_ / "pids");
+  }
+}
+
+TEST_F(LibvirtCacheTest, AReadThatFailsIsAnotherChild) {
+  const KernelFaults faults(directory_);
+  KernelFaults::begin({.call = 0, .error = EIO});
+  start("cat \"$0/up\" >&3; exec sleep 1000");
+  ASSERT_TRUE(restarts(1));
+  EXPECT_TRUE(becomes(true));
+  EXPECT_TRUE(is_gone(children()[0]));
 }
 
 TEST_F(LibvirtCacheTest, AChildThatTalksNonsenseIsReplaced) {

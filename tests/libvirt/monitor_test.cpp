@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/kernel_faults.h"
 #include "tests/support/waiting.h"
 
 namespace vcpu {
@@ -137,6 +138,24 @@ class LibvirtMonitorTest : public testing::Test {
   std::string log_;
   std::unique_ptr<LibvirtMonitor> monitor_;
 };
+
+TEST_F(LibvirtMonitorTest, AnInterruptedOrShortReadChangesNothing) {
+  for (const KernelFault::Kind kind :
+       {KernelFault::Kind::kError, KernelFault::Kind::kShortRead}) {
+    // Of the greeting, and of an answer.
+    for (const std::size_t call : {0, 1, 2}) {
+      const KernelFaults faults(directory_ / "no_file");
+      KernelFaults::begin({.call = call, .error = EINTR, .kind = kind});
+      start(kAllAnswer);
+      EXPECT_TRUE(told(kWell));
+      EXPECT_TRUE(told(kSick));
+      EXPECT_GE(KernelFaults::calls().size(), 4U);
+      EXPECT_EQ(children().size(), 1U);
+      monitor_.reset();
+      fs::remove(directory_ / "pids");
+    }
+  }
+}
 
 TEST_F(LibvirtMonitorTest, BeforeTheStartLibvirtIsSwitchedOff) {
   LibvirtMonitor monitor(options_);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <map>
 #include <random>
 
 #include "tests/support/fake_event_source.h"
@@ -303,6 +305,56 @@ TEST_F(RotationTest, WithoutADescriptorItTriesNoFurtherAndGoesOnLater) {
   rotation_->pass(present);
   EXPECT_THAT(source_.observed(), SizeIs(5));
   EXPECT_FALSE(rotation_->refusal());
+}
+
+// ENOMEM, EIO, or less than a group has.
+TEST_F(RotationTest, AReadThatFailsIsToldOnceAndLosesNothing) {
+  const auto present = vms({1, 2}, 2);
+  constexpr std::size_t kPasses = 4;
+  constexpr std::size_t kReads = 2 * 4;  // Two groups of each vCPU.
+  for (const int error : {ENOMEM, EIO, 0}) {
+    for (std::size_t failing = 0; failing < kPasses * kReads; ++failing) {
+      use(100, {"context_switches", "cycles"});
+      source_.reads = 0;
+      source_.failing_reads = {{failing, error}};
+      rotation_->pass(present);
+      std::map<pid_t, double> before;
+      for (std::size_t pass = 0; pass <= kPasses; ++pass) {
+        const auto reads = source_.reads;
+        next(present);
+        EXPECT_EQ(rotation_->refusal().has_value(),
+                  reads <= failing && failing < source_.reads);
+        for (const auto& vcpu : present) {
+          EXPECT_GE(switches(vcpu), before[vcpu.tid]);
+          before[vcpu.tid] = switches(vcpu);
+          EXPECT_EQ(switches(vcpu),
+                    observed(vcpu) *
+                        FakeEventSource::rate(groups_.software.front().event));
+        }
+      }
+      for (const auto& vcpu : present)
+        EXPECT_EQ(observed(vcpu), kPasses + 1) << failing;
+    }
+  }
+}
+
+TEST_F(RotationTest, AnOpenThatFailsIsToldAndTriedAgain) {
+  const auto present = vms({1}, 3);
+  for (const int error : {ENOMEM, EIO, EINTR}) {
+    for (std::size_t failing = 0; failing < 2 * present.size(); ++failing) {
+      use(100, {"context_switches", "cycles"});
+      source_.failing_opens = {{failing, error}};
+      rotation_->pass(present);
+      ASSERT_TRUE(rotation_->refusal());
+      EXPECT_EQ(rotation_->refusal()->code.value(), error);
+      EXPECT_THAT(source_.observed(), SizeIs(present.size() - 1));
+      next(present);
+      EXPECT_FALSE(rotation_->refusal());
+      EXPECT_THAT(source_.observed(), SizeIs(present.size()));
+      next(present);
+      for (const auto& vcpu : present) EXPECT_GE(observed(vcpu), 1) << failing;
+    }
+  }
 }
 
 TEST_F(RotationTest, EventsThatNeverGetCountersAreTold) {

@@ -33,6 +33,10 @@ class FakeEventSource final : public EventSource {
   std::set<pid_t> forbidden;
   std::map<std::pair<std::uint32_t, std::uint64_t>, int> refused;  // errno.
   Clock::duration cost{};  // Of each operation.
+  // Which of them, from 0, fails with what errno; 0: it gives less than it
+  // should.
+  std::map<std::size_t, int> failing_opens;
+  std::map<std::size_t, int> failing_reads;
 
   void refuse(const std::string& name, int error) {
     const auto event = *encode_event(name);
@@ -66,13 +70,15 @@ class FakeEventSource final : public EventSource {
     return events;
   }
   std::size_t opens = 0;
+  std::size_t reads = 0;
 
   // ---- As the kernel does.
 
   Result<std::unique_ptr<EventGroup>> open(
       pid_t tid, const std::vector<perf_event_attr>& events) override {
     now_ += cost;
-    ++opens;
+    const auto failing = failing_opens.find(opens++);
+    if (failing != failing_opens.end()) return failure(failing->second);
     if (const int error = why_not(tid, events); error != 0)
       return Error{std::error_code(error, std::generic_category()), "fake"};
     return std::unique_ptr<EventGroup>(
@@ -94,6 +100,9 @@ class FakeEventSource final : public EventSource {
 
     Result<GroupReading> read() override {
       source.now_ += source.cost;
+      const auto failing = source.failing_reads.find(source.reads++);
+      if (failing != source.failing_reads.end())
+        return failure(failing->second);
       return reading;
     }
 
@@ -112,6 +121,11 @@ class FakeEventSource final : public EventSource {
     const std::vector<perf_event_attr> events;
     GroupReading reading;
   };
+
+  static Error failure(int error) {
+    if (error == 0) return malformed("fake");
+    return {std::error_code(error, std::generic_category()), "fake"};
+  }
 
   int why_not(pid_t tid, const std::vector<perf_event_attr>& events) const {
     if (gone.contains(tid)) return ESRCH;

@@ -4,7 +4,8 @@
 // vCPUs, that spin on request and measure themselves what they got.
 //
 // Run it under the VMM's name and arguments (exec with argv[0] of choice). The
-// environment variable FAKE_VMM_THREADS names the threads, separated by "|".
+// environment variable FAKE_VMM_THREADS names the threads, separated by "|"; so
+// many of one name are "NAME*COUNT".
 // It prints "ready" and obeys one command per line on standard input:
 //
 //   spin MS [PERCENT]
@@ -109,12 +110,17 @@ void work(Control& control, Worker& self) {
 
 class Vmm {
  public:
-  void add(const std::string& name) {
-    std::unique_lock lock(control_.mutex);
+  // Without waiting for it.
+  void begin(const std::string& name) {
     Worker& worker = workers_.emplace_back();
     worker.name = name;
     worker.thread = std::thread(work, std::ref(control_), std::ref(worker));
-    control_.answered.wait(lock, [&] { return worker.tid != 0; });
+  }
+
+  void await_all() {
+    std::unique_lock lock(control_.mutex);
+    for (const Worker& worker : workers_)
+      control_.answered.wait(lock, [&] { return worker.tid != 0; });
   }
 
   void remove(const std::string& name) {
@@ -194,14 +200,23 @@ int main(int /*argc*/, char** argv) {
   Vmm vmm;
   const char* const names = std::getenv("FAKE_VMM_THREADS");
   std::istringstream list(names == nullptr ? "" : names);
-  for (std::string name; std::getline(list, name, '|');) vmm.add(name);
+  for (std::string name; std::getline(list, name, '|');) {
+    const auto star = name.find('*');
+    const long count =
+        star == std::string::npos ? 1 : std::stol(name.substr(star + 1));
+    for (long i = 0; i < count; ++i) vmm.begin(name.substr(0, star));
+  }
+  vmm.await_all();
   std::cout << "ready" << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     const auto space = line.find(' ');
     const auto command = line.substr(0, space);
     const auto argument = line.substr(space + 1);
     if (command == "spin") vmm.spin(argument);
-    if (command == "add") vmm.add(argument);
+    if (command == "add") {
+      vmm.begin(argument);
+      vmm.await_all();
+    }
     if (command == "remove") vmm.remove(argument);
     std::cout << (command == "allocate" ? allocate(argument) : "done")
               << std::endl;

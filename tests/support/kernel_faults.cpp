@@ -27,6 +27,7 @@ int real_close(int fd) __asm__("__real_close");
 ssize_t real_read(int fd, void* to, std::size_t most) __asm__("__real_read");
 ssize_t real_pread(int fd, void* to, std::size_t most,
                    off_t from) __asm__("__real_pread");
+int real_pipe2(int* ends, int flags) __asm__("__real_pipe2");
 DIR* real_fdopendir(int fd) __asm__("__real_fdopendir");
 dirent* real_readdir(DIR* directory) __asm__("__real_readdir");
 int real_closedir(DIR* directory) __asm__("__real_closedir");
@@ -39,6 +40,11 @@ int wrapped_close(int fd) __asm__("__wrap_close");
 ssize_t wrapped_read(int fd, void* to, std::size_t most) __asm__("__wrap_read");
 ssize_t wrapped_pread(int fd, void* to, std::size_t most,
                       off_t from) __asm__("__wrap_pread");
+int wrapped_pipe2(int* ends, int flags) __asm__("__wrap_pipe2");
+// Without libbpf nobody calls it.
+int real_bpf_iter_create(int link) __asm__("__real_bpf_iter_create")
+    __attribute__((weak));
+int wrapped_bpf_iter_create(int link) __asm__("__wrap_bpf_iter_create");
 DIR* wrapped_fdopendir(int fd) __asm__("__wrap_fdopendir");
 dirent* wrapped_readdir(DIR* directory) __asm__("__wrap_readdir");
 int wrapped_closedir(DIR* directory) __asm__("__wrap_closedir");
@@ -72,6 +78,11 @@ std::optional<std::string> path_of(int fd) {
   const auto found = state.files.find(fd);
   if (found == state.files.end()) return std::nullopt;
   return found->second;
+}
+
+std::string pipe_path() {
+  const std::lock_guard lock(mutex);
+  return state.root + "/pipe";
 }
 
 // What is to happen to this call; nothing: what the kernel does.
@@ -216,6 +227,20 @@ ssize_t wrapped_pread(int fd, void* to, std::size_t most, off_t from) {
   real_close(now);
   if (fault) got = vcpu::cut(fd, got, fault->kind);
   return got;
+}
+
+int wrapped_pipe2(int* ends, int flags) {
+  const int made = real_pipe2(ends, flags);
+  if (vcpu::active && made == 0) vcpu::opened(ends[0], vcpu::pipe_path());
+  return made;
+}
+
+int wrapped_bpf_iter_create(int link) {
+  const auto path =
+      vcpu::active ? vcpu::path_of(link) : std::optional<std::string>();
+  if (!path) return real_bpf_iter_create(link);
+  if (vcpu::fails(KernelCall::kOpen, *path)) return -1;
+  return vcpu::opened(real_open(path->c_str(), O_RDONLY | O_CLOEXEC), *path);
 }
 
 DIR* wrapped_fdopendir(int fd) {

@@ -5,8 +5,10 @@
 // The test program is linked so that open(2), openat(2), access(2), read(2),
 // pread(2), close(2), and fdopendir(3), readdir(3), closedir(3) of the program
 // come here first (-Wl,--wrap in CMakeLists.txt); the product knows nothing of
-// it. As of the kernel's own files, what is read from an open file again is
-// what stands there by then.
+// it. A pipe that is made meanwhile counts as a file there; a file of it stands
+// for the link of an eBPF iterator, which writes what is in the file. As of the
+// kernel's own files, what is read from an open file again is what stands there
+// by then.
 //
 //   KernelFaults faults(root);
 //   faults.begin(); run(); const auto calls = faults.calls();   // What it
