@@ -240,32 +240,6 @@ TEST_F(Runqueue, EveryKindOfThreadOfAVmIsToldApart) {
   EXPECT_GT(stolen("noisy", "culprit_kind=\"self\",culprit=\"noisy\""), 0.01);
 }
 
-// A vCPU that is alone waits for its CPU to wake up, and for nobody.
-TEST_F(Runqueue, AnIdleCpuIsNobodysFault) {
-  FakeVm vm(qemu_argv("alone", "cccccccc-0000-0000-0000-00000000000f"),
-            {"CPU 0/KVM"});
-  pin(vm.pid(), 0);
-  const auto idle_ticks = [] {
-    std::ifstream stat("/proc/stat");
-    std::string cpu;
-    std::uint64_t figure = 0;
-    std::getline(stat, cpu);  // Of all CPUs.
-    stat >> cpu;
-    for (int i = 0; i < 4; ++i) stat >> figure;
-    return figure;
-  };
-  scrape();
-  const auto before = idle_ticks();
-  for (int i = 0; i < 200; ++i) {
-    vm.start_spin(1);
-    vm.finish_spin();
-  }
-  scrape();
-  if (idle_ticks() - before < 10) GTEST_SKIP() << "CPU 0 was never idle";
-  EXPECT_GT(stolen("alone", "culprit_kind=\"idle\",culprit=\"idle\""), 0);
-  EXPECT_EQ(stolen("alone", "swapper"), 0);
-}
-
 // One CPU, a victim and two aggressors: each is charged what it had.
 TEST_F(Runqueue, SharesAreThoseOfTheAggressorsOwnClocks) {
   FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000003"),
