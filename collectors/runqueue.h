@@ -112,12 +112,12 @@ static inline __attribute__((always_inline)) __u32 bucket_of(__u64 ns) {
   __u32 log = 0;
 
   if (ns <= (1ULL << WAIT_FIRST_BOUND_LOG2)) return 0;
-  if (v >> 20) return WAIT_BUCKETS - 1;
-  if (v >> 16) log += 16, v >>= 16;
-  if (v >> 8) log += 8, v >>= 8;
-  if (v >> 4) log += 4, v >>= 4;
-  if (v >> 2) log += 2, v >>= 2;
-  if (v >> 1) log += 1;
+  if (v >> 20 != 0) return WAIT_BUCKETS - 1;
+  if (v >> 16 != 0) log += 16, v >>= 16;
+  if (v >> 8 != 0) log += 8, v >>= 8;
+  if (v >> 4 != 0) log += 4, v >>= 4;
+  if (v >> 2 != 0) log += 2, v >>= 2;
+  if (v >> 1 != 0) log += 1;
   return log + 1;
 }
 

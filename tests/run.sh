@@ -91,6 +91,15 @@ lists=(deploy/packages.txt tests/packages.txt)
 deploy/install_packages.sh "${lists[@]}" ||
   stop "Packages are missing; see above."
 
+# What asks for rights skips without them, and says why.
+unprivileged() {
+  local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  [ "$(id -u)" = 0 ] || return
+  "${nobody[@]}" test -x build/tests/vcpu_tests || return # In a home, for one.
+  gtest unprivileged "${nobody[@]}" build/tests/vcpu_tests \
+    --gtest_filter='Bpf*:Runqueue*:Perf*'
+}
+
 fuzz() { # fuzz SECONDS
   build build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVCPU_FUZZ=ON \
     -DCMAKE_CXX_COMPILER=clang++
@@ -110,6 +119,7 @@ if [ "$what" = soak ]; then
 else
   build build/tests -DCMAKE_BUILD_TYPE=RelWithDebInfo
   gtest unit build/tests/vcpu_tests
+  unprivileged
   script house tests/house_test.sh
   script rules tests/rules/test.sh
   script dashboards tests/dashboards/test.sh build/tests

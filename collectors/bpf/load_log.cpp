@@ -3,6 +3,8 @@
 
 #include "collectors/bpf/load_log.h"
 
+#include <bpf/btf.h>
+
 #include <cerrno>
 #include <string_view>
 
@@ -32,6 +34,14 @@ std::string last_words(std::string_view log) {
   return "";
 }
 
+// As libbpf looks for it.
+bool kernel_has_btf() {
+  btf* const types = btf__load_vmlinux_btf();
+  const bool found = types != nullptr;
+  btf__free(types);
+  return found;
+}
+
 }  // namespace
 
 LoadLog::LoadLog() : text_(kLogBytes, '\0') {
@@ -47,8 +57,10 @@ Error LoadLog::error(int error) const {
   const std::string words = last_words(text_.c_str());
   if ((error == -EACCES || error == -EINVAL) && !words.empty())
     return failed("this kernel's verifier refuses the eBPF program: " + words);
-  if (error == -ENOENT || error == -ESRCH)
+  if ((error == -ENOENT || error == -ESRCH) && !kernel_has_btf())
     return failed("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
+  if (error == -ENOENT || error == -ESRCH)
+    return failed("this kernel has not all that the eBPF program hooks into");
   return {std::error_code(-error, std::generic_category()),
           "eBPF cannot be loaded"};
 }

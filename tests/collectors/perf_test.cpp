@@ -116,6 +116,7 @@ class PerfCounts
 
 TEST_P(PerfCounts, WhatTheKernelCountsAndTheTimeThatTheThreadsGot) {
   use_or_skip(counting(GetParam()));
+  if (IsSkipped()) return;
   FakeVm vm(qemu_argv("counted", "dddddddd-0000-0000-0000-000000000001"),
             {"CPU 0/KVM", "CPU 1/KVM", "CPU 2/KVM"});
   scrape(vm);
@@ -147,6 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(Perf, AVcpuWithAnotherThreadGoesOnCounting) {
   use_or_skip(counting({"context_switches"}));
+  if (IsSkipped()) return;
   FakeVm vm(qemu_argv("replugged", "dddddddd-0000-0000-0000-000000000002"),
             {"CPU 0/KVM", "CPU 1/KVM"});
   const std::string vcpu = "domain=\"replugged\",vcpu=\"1\"";
@@ -171,6 +173,7 @@ TEST_F(Perf, AVmWithMoreVcpusThanDescriptorsIsSeenByTurns) {
   options.max_descriptors = 1;
   options.window = std::chrono::milliseconds(0);
   use_or_skip(options);
+  if (IsSkipped()) return;
   FakeVm vm(qemu_argv("large", "dddddddd-0000-0000-0000-000000000003"),
             {"CPU 0/KVM", "CPU 1/KVM", "CPU 2/KVM"});
   std::size_t seen = 0;
@@ -187,6 +190,7 @@ TEST_F(Perf, AVmWithMoreVcpusThanDescriptorsIsSeenByTurns) {
 
 TEST_F(Perf, EveryEventHasASourceThatSaysWhetherItIsOffered) {
   use_or_skip(counting({"cycles", "page-faults", "no such event"}));
+  if (IsSkipped()) return;
   EXPECT_EQ(reason_of(families_, "perf_page_faults"), "");
   EXPECT_THAT(reason_of(families_, "perf_no such event"), Not(IsEmpty()));
   const auto cycles = reason_of(families_, "perf_cycles");
@@ -221,6 +225,7 @@ TEST_F(Perf, TakesNoMoreThanAQuarterOfTheDescriptors) {
       {"page_faults", "minor_faults", "major_faults", "context_switches",
        "cpu_migrations", "alignment_faults", "emulation_faults"});
   use_or_skip(all_software);
+  if (IsSkipped()) return;
   collector_.reset();
   rlimit usual{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
@@ -235,6 +240,7 @@ TEST_F(Perf, TakesNoMoreThanAQuarterOfTheDescriptors) {
 
 TEST_F(Perf, WithoutADescriptorTheReasonSaysWhatToDo) {
   use_or_skip(counting({"page_faults"}));
+  if (IsSkipped()) return;
   FakeVm vm(qemu_argv("refused", "dddddddd-0000-0000-0000-000000000004"),
             {"CPU 0/KVM"});
   const auto snapshot = snapshot_with(vm);
@@ -261,6 +267,7 @@ TEST_F(Perf, SwitchedOffAtTheStartItSaysThatItTakesARestart) {
 
 TEST_F(Perf, ClosedItLetsGoAndSaysThatItTakesARestart) {
   use_or_skip(counting({"page_faults"}));
+  if (IsSkipped()) return;
   collector_->close();
   scrape_of({});
   EXPECT_THAT(reason_of(families_, "perf"),

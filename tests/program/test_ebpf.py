@@ -94,6 +94,15 @@ class Ebpf(unittest.TestCase):
                 self.assertIn(words, reason(page, "task_iterator"))
                 self.assertEqual(page.named("vcpu_source_available", source="procfs")[0].value, 1)
 
+    def test_without_btf_tasks_are_read_from_proc_and_the_reason_says_so(self):
+        without = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@"')
+        with FakeVm("waits"), Exporter(under=without) as exporter:
+            page = exporter.page_with(2, "waits")
+            for source in ("runqueue", "task_iterator"):
+                self.assertEqual(reason(page, source), "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)", source)
+            self.assertEqual(len(page.named("vcpu_run_seconds_total", domain="waits")), 2)
+            self.assertEqual(page.named("vcpu_runqueue_latency_seconds_bucket"), [])
+
     def test_without_rights_the_reason_says_which_are_needed(self):
         as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
         with Exporter(under=as_nobody) as exporter:
