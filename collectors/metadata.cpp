@@ -48,7 +48,7 @@ void add_kubevirt(const Vm& vm, VmCgroups& cgroups, Labels& labels) {
   add(labels, "kubevirt_vmi", name.substr(end + 1));
   const VmCgroup& group = cgroups.of(vm.id());
   add(labels, "kubevirt_pod_uid",
-      pod_uid((group.cpu ? group.cpu : group.unified).directory));
+      pod_uid((group.cpu ? group.cpu : group.unified).path));
 }
 
 class Metadata final : public Collector {

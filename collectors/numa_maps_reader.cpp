@@ -27,6 +27,8 @@ constexpr std::string_view kNotYet =
 constexpr std::string_view kRefused =
     "a VM's numa_maps cannot be read; start the exporter as root, or with "
     "CAP_SYS_PTRACE";
+constexpr std::string_view kFailed =
+    "a VM's numa_maps could not be read, it will be tried again";
 constexpr std::string_view kGarbled = "a VM's numa_maps cannot be understood";
 constexpr std::string_view kUnknownSize =
     "how much memory a VM has is not told, its numa_maps is left alone";
@@ -78,6 +80,7 @@ Reading read_maps(const std::string& path, std::uint64_t start_ticks,
   const auto process = Directory::open(path);
   const auto stat = process ? read_as_at(*process, "stat", parse_task_stat)
                             : Result<TaskStat>(process.error());
+  if (!stat && !is_gone(stat.error())) return {{}, {}, kFailed};
   // It has ended, as will be seen.
   if (!stat || stat->start_ticks != start_ticks) return {{}, {}, kNotYet};
   const auto memory = read_as_at(*process, "status", parse_process_memory);

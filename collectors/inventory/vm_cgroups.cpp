@@ -203,7 +203,9 @@ VmCgroups::Own VmCgroups::own(pid_t vm, std::string_view text,
   Cgroup group{version == 1
                    ? roots_.sys + "/fs/cgroup/" + std::string(controller)
                    : unified_top(problem),
-               version};
+               version,
+               {},
+               std::string(path)};
   group.directory += path;
   if (is_named_as_vm(path)) return {std::move(group)};
   if (!is_alone(group.directory, vm, problem))

@@ -32,6 +32,7 @@ struct Cgroup {
   std::string directory;  // Empty: the VM has none of its own.
   int version = 2;
   std::string_view missing_reason = {};  // Of a VM that lives and has none.
+  std::string path = {};                 // Within its hierarchy.
 
   explicit operator bool() const { return !directory.empty(); }
 };

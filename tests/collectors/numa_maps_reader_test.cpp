@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -75,6 +76,21 @@ class NumaMapsReaderOf : public testing::Test {
     return answer;
   }
 
+  // Which of the calls of a reading that is, from 0.
+  std::size_t call_of(KernelCall call, const std::string& file) {
+    const KernelFaults faults(tree_.roots().proc);
+    NumaMapsReader reader(tree_.roots(), options());
+    KernelFaults::begin();
+    read(reader);
+    const auto calls = KernelFaults::calls();
+    const auto found =
+        std::find_if(calls.begin(), calls.end(), [&](const auto& one) {
+          return one.call == call && one.path.ends_with(file);
+        });
+    EXPECT_NE(found, calls.end()) << file;
+    return static_cast<std::size_t>(found - calls.begin());
+  }
+
   bool tells(NumaMapsReader& reader, int huge_pages) {
     const auto answer = reader.of(kVm);
     return answer.huge == NodeBytes{{0, huge_pages * 2097152UL}};
@@ -94,10 +110,14 @@ TEST_F(NumaMapsReaderOf, ReadsLater) {
 
 TEST_F(NumaMapsReaderOf, AReadThatFailsIsSaidAndOverWithTheNext) {
   write(3);
+  const auto opened = call_of(KernelCall::kOpen, "numa_maps");
+  const auto read_first = call_of(KernelCall::kRead, "numa_maps");
   for (const KernelFault& fault :
        {KernelFault{.call = 0, .error = EMFILE},
-        KernelFault{.call = 1, .error = EIO},
-        KernelFault{.call = 1, .kind = KernelFault::Kind::kLessTail}}) {
+        KernelFault{.call = opened, .error = EMFILE},
+        KernelFault{.call = read_first, .error = EIO},
+        KernelFault{.call = read_first,
+        .kind = KernelFault::Kind::kLessTail}}) {
     const KernelFaults faults(tree_.roots().proc);
     NumaMapsReader reader(tree_.roots(), options());
     KernelFaults::begin(fault);
@@ -111,10 +131,13 @@ TEST_F(NumaMapsReaderOf, AReadThatFailsIsSaidAndOverWithTheNext) {
 
 TEST_F(NumaMapsReaderOf, AnInterruptedOrShortReadChangesNothing) {
   write(3);
+  const auto opened = call_of(KernelCall::kOpen, "numa_maps");
+  const auto read_first = call_of(KernelCall::kRead, "numa_maps");
   for (const KernelFault& fault :
-       {KernelFault{.call = 0, .error = EINTR},
-        KernelFault{.call = 1, .error = EINTR},
-        KernelFault{.call = 1, .kind = KernelFault::Kind::kShortRead}}) {
+       {KernelFault{.call = opened, .error = EINTR},
+        KernelFault{.call = read_first, .error = EINTR},
+        KernelFault{.call = read_first,
+        .kind = KernelFault::Kind::kShortRead}}) {
     const KernelFaults faults(tree_.roots().proc);
     KernelFaults::begin(fault);
     NumaMapsReader reader(tree_.roots(), options());
