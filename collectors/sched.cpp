@@ -70,12 +70,13 @@ void say_waiting(const Snapshot& snapshot, Families& families) {
 
 void add_switches(Family& switches, const LabelSet& labels,
                   const SchedStat& sched) {
-  static const LabelSet kVoluntary{{"kind", "voluntary"}};
-  static const LabelSet kInvoluntary{{"kind", "involuntary"}};
+  static const LabelSet given_up_labels{{"kind", "voluntary"}};
+  static const LabelSet lost_labels{{"kind", "involuntary"}};
   if (const auto given_up = sched.voluntary)
-    switches.add_joined(labels, kVoluntary, static_cast<double>(*given_up));
+    switches.add_joined(labels, given_up_labels,
+                        static_cast<double>(*given_up));
   if (const auto lost = sched.involuntary)
-    switches.add_joined(labels, kInvoluntary, static_cast<double>(*lost));
+    switches.add_joined(labels, lost_labels, static_cast<double>(*lost));
 }
 
 void say_each(const Snapshot& snapshot, Families& families) {

@@ -36,6 +36,7 @@ class TextStore {
   char* room_for(std::size_t size) {
     if (size > left_) {
       left_ = std::max(size, block_);
+      // NOLINTNEXTLINE(modernize-avoid-c-arrays)
       blocks_.push_back(std::make_unique_for_overwrite<char[]>(left_));
       next_ = blocks_.back().get();
     }
@@ -44,9 +45,10 @@ class TextStore {
   }
 
   std::size_t block_;
-  std::vector<std::unique_ptr<char[]>> blocks_;  // NOLINT: of any size.
-  char* next_ = nullptr;                         // Where the next text goes,
-  std::size_t left_ = 0;                         // and how long it may be.
+  // NOLINTNEXTLINE(modernize-avoid-c-arrays): of any size, not set to zero.
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  char* next_ = nullptr;  // Where the next text goes,
+  std::size_t left_ = 0;  // and how long it may be.
 };
 
 }  // namespace vcpu
