@@ -63,7 +63,7 @@ local panel = import '../lib/panel.libsonnet';
       'Hosts whose exporter Prometheus cannot scrape: nothing is known of their VMs.',
       'short',
       [panel.target(count('%s == 0' % select('up')), 'hosts')],
-     ) + panel.thresholds(critical=board.any) + panel.wide(3),
+    ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat('Hosts', "Hosts that are told of, by vcpu_exporter or by another hypervisor's exporter.", 'short', [panel.target(
       'count(%s or on (job, instance) %s)' % [select(recorded.density), select(recorded.hostWorstContention)], 'hosts'
     )]) + panel.wide(2),

@@ -141,7 +141,7 @@ def values_of_variable(where, dashboard, name, values):
 def shown_contention(dashboard):
     """The panels' targets that show recorded contention."""
     return [(panel, target) for panel in rules.panels(dashboard) for target in panel["targets"]
-            if "vcpu_contention:" in target["expr"] and "vcpu_stolen_by" not in target["expr"]]
+            if "vcpu_contention:" in target["expr"] and not re.search("vcpu_(stolen_by|pinned)", target["expr"])]
 
 
 def problems_of_foreign(where, dashboards):
