@@ -132,7 +132,7 @@ if [ "$what" = all ]; then
   build build/sanitized -DCMAKE_BUILD_TYPE=Debug \
     -DVCPU_SANITIZE=address,undefined
   gtest sanitized build/sanitized/vcpu_tests
-  for hostile in advisory "hostile names" test_rude test_impostors; do
+  for hostile in advisory "hostile names" test_rude "an impostor"; do
     script "sanitized $hostile" tests/program/test.sh build/sanitized "$hostile"
   done
   SOAK_SECONDS=120 script soak tests/soak/test.sh build/tests

@@ -45,6 +45,7 @@ namespace vcpu {
 
 void IteratorPass::set(std::string_view bytes) {
   begin();
+  if (bytes.empty()) return;
   std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
   grow(bytes.size());
 }
