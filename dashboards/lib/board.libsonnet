@@ -72,9 +72,9 @@ local column(name) = '${__data.fields["%s"]:percentencode}' % name;
     // For links only: several hosts may be chosen, and a VM is to be found on its own.
     rowsHost: { from: 'instance', name: 'Host', hidden: true },
     culpritColumns: [
-      { from: 'vm', name: 'Culprit VM', width: 130, links: this.tableToVm('Culprit VM') },
-      { from: 'rest', name: 'Other culprit', width: 110 },
-      { from: 'culprit_kind', name: 'Kind', width: 85 },
+      { from: 'vm', name: 'Culprit VM', width: 110, empty: '-', links: this.tableToVm('Culprit VM') },
+      { from: 'rest', name: 'Other culprit', width: 105, empty: '-' },
+      { from: 'culprit_kind', name: 'Kind', width: 115 },
     ],
 
     steal: { warning: limits.VcpuStealHigh.warning.above, critical: limits.VcpuStealHigh.critical.above },
