@@ -297,6 +297,43 @@ TEST_F(Runqueue, SharesAreTheirsWhateverTheirDutyCycles) {
   EXPECT_LT(stolen("victim", "") - known, 0.1 * known);
 }
 
+// Of CPU 0, in hundredths of a second.
+std::uint64_t idle_ticks() {
+  std::ifstream stat("/proc/stat");
+  std::string name;
+  while (stat >> name && name != "cpu0") {
+  }
+  std::uint64_t ticks = 0;
+  for (int i = 0; i < 4; ++i) stat >> ticks;  // user, nice, system, idle
+  return ticks;
+}
+
+// Woken from another CPU, a vCPU has to wait until its own is awake.
+TEST_F(Runqueue, ACpuThatIsWakingUpIsIdleAndNoTask) {
+  if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "there is one CPU";
+  FakeVm alone(qemu_argv("alone", "cccccccc-0000-0000-0000-000000000007"),
+               {"CPU 0/KVM"});
+  pin(alone.pid(), 1);
+  const auto threads =
+      list_numbers("/proc/" + std::to_string(alone.pid()) + "/task");
+  ASSERT_TRUE(threads);
+  move(threads->at(1), 0);
+  scrape();
+  const auto before = idle_ticks();
+  const bool charged = eventually([&] {
+    alone.start_spin(1);
+    alone.finish_spin();
+    collect_now();
+    return stolen("alone", "culprit_kind=\"idle\",culprit=\"idle\"") > 0;
+  });
+  if (!charged && idle_ticks() - before < 100)
+    GTEST_SKIP() << "others keep CPU 0 busy";
+  EXPECT_TRUE(charged);
+  EXPECT_EQ(stolen("alone", "swapper"), 0);
+  scrape();
+  EXPECT_NEAR(stolen("alone", ""), histogram_sum("alone"), 1e-8);
+}
+
 TEST_F(Runqueue, AHostTaskIsTheCulpritByTheNameOfItsProcess) {
   FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000006"),
                 {"CPU 0/KVM"});
