@@ -436,6 +436,8 @@ class Libvirt(unittest.TestCase):
         print(f"# {watch.summary()}", flush=True)
 
     def test_a_sigterm_ends_it_while_the_child_waits_for_a_qemu_that_hangs(self):
+        # A libvirtd that has just been started has to know its QEMUs before one of them hangs.
+        asked_since(IDLE, time.monotonic())
         # Else a question of the last one may hold the QEMU's monitor, and libvirt calls it busy at once.
         LAB.exporter.stop()
         self.addCleanup(LAB.restart_exporter)

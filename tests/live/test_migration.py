@@ -67,9 +67,10 @@ class Migration:
         return True
 
     def finish(self):
-        self.virsh("migrate-setspeed", "1000")
-        self.virsh("migrate-setmaxdowntime", "10000")
-        assert self.process.wait(timeout=60) == 0, self.process.stdout.read()
+        for command, value in (("migrate-setspeed", "1000"), ("migrate-setmaxdowntime", "10000")):
+            wait_for(lambda command=command, value=value: self.process.poll() is not None or self.virsh(command, value),
+                     60, f"{command} to be taken")
+        assert self.process.wait(timeout=120) == 0, self.process.stdout.read()
 
 
 def start_time(page):
