@@ -108,9 +108,9 @@ std::vector<std::string> generic_event_names() {
 }
 
 std::string canonical_event_name(const std::string& name) {
-  if (const Generic* const generic = find_generic(name))
-    return std::string(generic->name);
-  return label_text(name);
+  const std::string text = label_text(name);
+  const Generic* const generic = find_generic(text);
+  return generic == nullptr ? text : std::string(generic->name);
 }
 
 std::string event_name_problem(const std::string& name) {

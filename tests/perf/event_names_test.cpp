@@ -27,6 +27,12 @@ TEST(EventNames, EveryGenericNameIsAnEventOfItsOwn) {
   EXPECT_GT(events.size(), 30U);
 }
 
+TEST(EventNames, ANameIsItsOwnWhateverItWasMadeOf) {
+  const auto name = canonical_event_name(std::string("cache-mi\0sses", 13));
+  EXPECT_EQ(name, "cache_misses");
+  EXPECT_EQ(canonical_event_name(name), name);
+}
+
 TEST(EventNames, AreAllInTheReadme) {
   std::ifstream file(VCPU_SOURCE_DIR "/README.md");
   const std::string readme{std::istreambuf_iterator<char>(file), {}};
