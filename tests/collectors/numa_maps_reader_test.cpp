@@ -58,8 +58,9 @@ class NumaMapsReaderOf : public testing::Test {
 
   NumaMapsOptions options() {
     NumaMapsOptions options;
-    options.now = [this] {
-      return NumaMapsOptions::Clock::time_point(minutes(passed_));
+    // The reader's thread may outlive the test.
+    options.now = [minutes_passed = minutes_passed_] {
+      return NumaMapsOptions::Clock::time_point(minutes(*minutes_passed));
     };
     // How long a read takes here is nobody's promise.
     options.longest = std::chrono::hours(1);
@@ -97,7 +98,9 @@ class NumaMapsReaderOf : public testing::Test {
   }
 
   ProcTree tree_;
-  std::atomic<int> passed_ = 0;  // Minutes.
+  const std::shared_ptr<std::atomic<int>> minutes_passed_ =
+      std::make_shared<std::atomic<int>>(0);
+  std::atomic<int>& passed_ = *minutes_passed_;
 };
 
 TEST_F(NumaMapsReaderOf, ReadsLater) {
