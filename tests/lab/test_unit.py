@@ -16,7 +16,7 @@ STEPS = {
     # Where the tests were built to look for it.
     "unit_fake_vmm": 'mkdir -p "$(dirname "$(cat /fake_vmm_path)")"; ln -s /usr/bin/fake_vmm "$(cat /fake_vmm_path)"',
 } | {name: RUN.format(tests) for name, tests in FILTERS.items()}
-SECONDS = 100
+SECONDS = 150
 
 
 def prepare(initrd, exporter, _work):
