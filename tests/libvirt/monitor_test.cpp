@@ -112,6 +112,15 @@ class LibvirtMonitorTest : public testing::Test {
   bool told(const MonitoredVm& vm) {
     return eventually([&] { return look().vms.at(vm.id).figures != nullptr; });
   }
+  // That one is asked first, each time.
+  bool well_is_told_beside_poison() {
+    const MonitoredVm poison{{100, 1}, "poison", kSick.uuid};
+    return eventually([&] {
+      return monitor_->look(MonitorGroup::kBlock, {poison, kWell})
+                 .vms.at(kWell.id)
+                 .figures != nullptr;
+    });
+  }
   bool reason_becomes(const std::string& part) {
     return eventually(
         [&] { return look().missing_reason.find(part) != std::string::npos; });
@@ -238,14 +247,7 @@ TEST_F(LibvirtMonitorTest, AVmWhoseQuestionEndsTheChildHoldsUpNobody) {
   start(
       "cat \"$0/hello\" >&3; while ask; do case $uuid in 22*) exit 9;; esac; "
       "cat \"$0/told\" >&3; done");
-  // It is asked first.
-  const MonitoredVm poison{{100, 1}, "poison", kSick.uuid};
-  const auto well_is_told = [&] {
-    return monitor_->look(MonitorGroup::kBlock, {poison, kWell})
-               .vms.at(kWell.id)
-               .figures != nullptr;
-  };
-  ASSERT_TRUE(eventually(well_is_told)) << read("asked");
+  ASSERT_TRUE(well_is_told_beside_poison()) << read("asked");
   EXPECT_NE(log().find("libvirt does not tell what the QEMU of poison says: "
                        "the monitor child ended (exit status 9)"),
             std::string::npos)
@@ -256,13 +258,7 @@ TEST_F(LibvirtMonitorTest, AVmWhoseQuestionLosesLibvirtHoldsUpNobody) {
   start(
       "cat \"$0/hello\" >&3; while ask; do case $uuid in 22*) cat \"$0/lost\" "
       ">&3; exit;; esac; cat \"$0/told\" >&3; done");
-  const MonitoredVm poison{{100, 1}, "poison", kSick.uuid};
-  const auto well_is_told = [&] {
-    return monitor_->look(MonitorGroup::kBlock, {poison, kWell})
-               .vms.at(kWell.id)
-               .figures != nullptr;
-  };
-  ASSERT_TRUE(eventually(well_is_told)) << read("asked");
+  ASSERT_TRUE(well_is_told_beside_poison()) << read("asked");
 }
 
 TEST_F(LibvirtMonitorTest, AStopWhileANewChildConnectsIsHeldAgainstNobody) {
