@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <string_view>
 #include <tuple>
 
 #include "collectors/base/label_text.h"
+#include "collectors/inventory/precedence.h"
 #include "collectors/inventory/vm_limits.h"
 
 namespace vcpu {
@@ -21,24 +21,11 @@ bool is_systems(const Process& process) {
   return is_system_user(process.owner);
 }
 
-// System users' first, then the oldest.
-std::vector<std::size_t> by_precedence(const std::vector<Process>& processes) {
-  std::vector<std::size_t> order(processes.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto rank = [&](std::size_t i) {
-    return std::tuple(!is_systems(processes[i]), processes[i].start_ticks,
-                      processes[i].pid);
-  };
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
-  return order;
-}
-
 // Without those that are the second process of a VM.
 std::vector<std::size_t> one_for_each_vm(
     const std::vector<Process>& processes) {
   std::set<std::tuple<std::string, std::string, uid_t>> machines;
-  auto order = by_precedence(processes);
+  auto order = by_precedence(processes, is_systems);
   std::erase_if(order, [&](std::size_t i) {
     const auto& [name, uuid, pid, start_ticks, owner] = processes[i];
     return !uuid.empty() && !machines.emplace(name, uuid, owner).second;

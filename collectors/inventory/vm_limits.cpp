@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collectors/inventory/vm_limits.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <map>
-#include <numeric>
-#include <tuple>
 #include <utility>
+
+#include "collectors/inventory/precedence.h"
 
 namespace vcpu {
 namespace {
@@ -18,18 +17,6 @@ struct Used {  // By one user.
 
 bool is_systems(const VmClaim& claim) {
   return claim.owner && is_system_user(*claim.owner);
-}
-
-std::vector<std::size_t> by_precedence(const std::vector<VmClaim>& claims) {
-  std::vector<std::size_t> order(claims.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto rank = [&](std::size_t i) {
-    return std::tuple(!is_systems(claims[i]), claims[i].start_ticks,
-                      claims[i].pid);
-  };
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });
-  return order;
 }
 
 std::string_view beyond_users(const VmClaim& claim, const Used& used,
@@ -54,7 +41,7 @@ std::vector<std::string_view> beyond_limits(const std::vector<VmClaim>& claims,
   std::vector<std::string_view> beyond(claims.size());
   std::map<std::optional<uid_t>, Used> users;
   int shown = 0;
-  for (const std::size_t i : by_precedence(claims)) {
+  for (const std::size_t i : by_precedence(claims, is_systems)) {
     const VmClaim& claim = claims[i];
     Used& used = users[claim.owner];
     if (!is_systems(claim)) beyond[i] = beyond_users(claim, used, limits);
