@@ -86,8 +86,7 @@ def await_cure(stage, fault, began):
 
 def check(stage, fault, keep):
     """Makes the fault, looks, cures it, looks again."""
-    judged = {expected["alertname"] for expected in fault.heard}
-    wait_for(lambda: stage.is_calm(judged), CURE_SECONDS, "the host to be calm")
+    wait_for(lambda: stage.is_calm(fault.heard), CURE_SECONDS, "the host to be calm")
     stage.begin()
     play = fault.play(stage)
     try:

@@ -202,6 +202,8 @@ class Stage:
         return [received["labels"] for received in last.values()
                 if received["status"] == "firing" and received["labels"]["alertname"] not in OF_THE_HOST]
 
-    def is_calm(self, judged=()):
-        """Nothing fires but what is of the host and is not judged this time."""
-        return all(labels["alertname"] in OF_THE_HOST - set(judged) for labels in self.firing())
+    def is_calm(self, awaited=()):
+        """Nothing fires but what is of the host, and that only where it is not what is awaited: this machine may be vulnerable
+        all the while, and another is to become it."""
+        return all(labels["alertname"] in OF_THE_HOST and not any(is_like(expected, labels) for expected in awaited)
+                   for labels in self.firing())
