@@ -178,7 +178,7 @@ static __always_inline void kernel_thread(struct occupant *who) {
     who->tgid = owner;
     return;
   }
-  if (word[0] == 0x7172697466736f6b /* ksoftirq */ ||
+  if (word[0] == 0x71726974666f736b /* ksoftirq */ ||
       (word[0] & 0xffffffff) == 0x2f717269 /* irq/ */) {
     who->kind = CULPRIT_IRQ;
     return;

@@ -30,6 +30,7 @@
 #include "tests/support/fake_vm.h"
 #include "tests/support/host_under_test.h"
 #include "tests/support/literal_snapshot.h"
+#include "tests/support/packet_flood.h"
 #include "tests/support/text_of.h"
 #include "tests/support/waiting.h"
 
@@ -59,6 +60,26 @@ void pin(pid_t process, int cpu) {
   const auto tids = list_numbers("/proc/" + std::to_string(process) + "/task");
   ASSERT_TRUE(tids);
   for (const int tid : *tids) move(tid, cpu);
+}
+
+// Of the first of them, 0: none.
+pid_t thread_named(const std::string& name, const std::string& directory) {
+  const auto tids = list_numbers(directory);
+  if (!tids) return 0;
+  for (const int tid : *tids) {
+    std::string comm;
+    std::ifstream file(directory + "/" + std::to_string(tid) + "/comm");
+    if (std::getline(file, comm) && comm == name) return tid;
+  }
+  return 0;
+}
+
+// CPU time that a thread had.
+double ran(pid_t tid) {
+  std::ifstream text("/proc/" + std::to_string(tid) + "/schedstat");
+  std::uint64_t ns = 0;
+  text >> ns;
+  return seconds(ns);
 }
 
 // CPU time of all threads that were told to spin, by their own clocks.
@@ -350,6 +371,57 @@ TEST_F(Runqueue, AHostTaskIsTheCulpritByTheNameOfItsProcess) {
               cpu, 0.05 * cpu);
 }
 
+// Packets are a CPU's own work until they are too many: then they are
+// ksoftirqd's.
+TEST_F(Runqueue, InterruptsThatAThreadHandlesAreACulpritOfTheirOwn) {
+  if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "there is one CPU";
+  const auto flood = PacketFlood::make(0, 1);
+  if (!flood) GTEST_SKIP() << "no packets can be sent to another CPU here";
+  const pid_t ksoftirqd = thread_named("ksoftirqd/1", "/proc");
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000071"),
+                {"CPU 0/KVM"});
+  pin(victim.pid(), 1);
+  scrape();
+  const double before = ran(ksoftirqd);
+  victim.start_spin(2 * kSpinMs);
+  flood->send(std::chrono::milliseconds(kSpinMs));
+  victim.finish_spin();
+  const double had = ran(ksoftirqd) - before;
+  scrape();
+  EXPECT_GT(had, 0.05);
+  EXPECT_NEAR(stolen("victim", "culprit_kind=\"irq\",culprit=\"irq\""), had,
+              0.05 * had);
+}
+
+// What the kernel does for a VM's network, in a thread that is the kernel's
+// own before Linux 6.4.
+TEST_F(Runqueue, AVhostThreadIsTheOverheadOfTheVmThatItServes) {
+  FakeVm victim(qemu_argv("victim", "cccccccc-0000-0000-0000-000000000072"),
+                {"CPU 0/KVM"});
+  FakeVm served(qemu_argv("served", "cccccccc-0000-0000-0000-000000000073"),
+                {"CPU 0/KVM"});
+  if (!served.open_vhost()) GTEST_SKIP() << "there is no vhost";
+  const std::string name = "vhost-" + std::to_string(served.pid());
+  const std::string own = "/proc/" + std::to_string(served.pid()) + "/task";
+  const pid_t vhost =
+      std::max(thread_named(name, "/proc"), thread_named(name, own));
+  ASSERT_NE(vhost, 0) << name;
+  pin(victim.pid(), 0);
+  pin(served.pid(), 1);
+  move(vhost, 0);
+  scrape();
+  const double before = ran(vhost);
+  victim.start_spin(2 * kSpinMs);
+  served.kick_vhost(kSpinMs);
+  victim.finish_spin();
+  const double had = ran(vhost) - before;
+  scrape();
+  EXPECT_GT(had, 0.01);
+  EXPECT_NEAR(stolen("victim", "culprit_kind=\"overhead\",culprit=\"served\""),
+              had, 0.1 * had);
+  EXPECT_EQ(stolen("victim", "vhost"), 0);
+}
+
 // A VM that lives for a moment, and is looked at when it is at rest.
 class RunqueueInMotion : public Runqueue {
  protected:
@@ -482,13 +554,6 @@ class RunqueueOpenWait : public Runqueue {
     return list_numbers("/proc/" + std::to_string(vm.pid()) + "/task")->at(1);
   }
 
-  static double ran(const FakeVm& vm) {
-    std::ifstream text("/proc/" + std::to_string(vcpu(vm)) + "/schedstat");
-    std::uint64_t ns = 0;
-    text >> ns;
-    return seconds(ns);
-  }
-
   Told look() {
     Families said;
     const auto snapshot = inventory_.take(said);
@@ -517,12 +582,12 @@ TEST_F(RunqueueOpenWait, CountsWhereItMovesAndWhenItEnds) {
                      {});
   scrape();
   victim_.start_spin(1500);
-  ASSERT_TRUE(eventually([&] { return ran(victim_) > 0.01; }));
+  ASSERT_TRUE(eventually([&] { return ran(vcpu(victim_)) > 0.01; }));
   first_.start_spin(500);
   second_.start_spin(500);
-  ASSERT_TRUE(eventually([&] { return ran(first_) > 0.005; }));
+  ASSERT_TRUE(eventually([&] { return ran(vcpu(first_)) > 0.005; }));
   const Told begun = look();
-  ASSERT_TRUE(eventually([&] { return ran(first_) > 0.12; }));
+  ASSERT_TRUE(eventually([&] { return ran(vcpu(first_)) > 0.12; }));
   const Told open = look();
   EXPECT_GT(open.waiting, 0.09);
   EXPECT_EQ(open.steal, begun.steal);

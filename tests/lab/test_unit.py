@@ -11,12 +11,14 @@ RUN = "taskset -c 0,1 vcpu_tests --gtest_color=no --gtest_filter='{}' || true"
 FILTERS = {
     "unit_quota": "RunqueueQuota.IsACulpritOfItsOwn:RunqueueQuota.OfTheWholeVm*",
     "unit_sums": "Runqueue.Every*:Runqueue.AVcpu*:Runqueue.OnRequest*:RunqueuePlaces*",
+    "unit_vhost": "Runqueue.AVhost*",
 }
 STEPS = {
     # Where the tests were built to look for it.
     "unit_fake_vmm": 'mkdir -p "$(dirname "$(cat /fake_vmm_path)")"; ln -s /usr/bin/fake_vmm "$(cat /fake_vmm_path)"',
 } | {name: RUN.format(tests) for name, tests in FILTERS.items()}
-SECONDS = 150
+MODULES = ["vhost_net"]
+SECONDS = 170
 
 
 def prepare(initrd, exporter, _work):
@@ -39,3 +41,6 @@ class Unit(LabTest):
 
     def test_2_unit_each_nanosecond_of_run_delay_is_charged_on_6_1(self):
         self.assert_all_passed("unit_sums")
+
+    def test_3_unit_a_thread_of_vhost_is_overhead_on_6_1(self):
+        self.assert_all_passed("unit_vhost")

@@ -130,6 +130,15 @@ std::vector<FakeVm::Truth> FakeVm::finish_spin() {
 void FakeVm::add(const std::string& thread) { obey("add " + thread); }
 void FakeVm::remove(const std::string& thread) { obey("remove " + thread); }
 
+bool FakeVm::open_vhost() {
+  say("vhost");
+  return hear() == "done";
+}
+
+void FakeVm::kick_vhost(int milliseconds) {
+  obey("kick " + std::to_string(milliseconds));
+}
+
 // Else a test may take figures that are about to grow a little.
 void FakeVm::await_rest() const {
   const std::filesystem::directory_iterator threads(

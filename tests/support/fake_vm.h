@@ -35,7 +35,10 @@ class FakeVm {
   void remove(const std::string& thread);
   // Of a kind that fake_vmm.cpp knows, on a NUMA node.
   void allocate(const std::string& kind, int node, int mebibytes);
-  void kill();  // SIGKILL, and reaped.
+  // Has the kernel serve a network device of it: false where there is no vhost.
+  bool open_vhost();
+  void kick_vhost(int milliseconds);  // Work for the device, meanwhile.
+  void kill();                        // SIGKILL, and reaped.
 
   pid_t pid() const { return pid_; }
 

@@ -18,12 +18,20 @@
 //                memory bound to that NUMA node, written to: anon, shared,
 //                locked (anonymous, too) or huge (pages of 2 MiB); prints
 //                "done" or what went wrong
+//   vhost        the kernel serves a network device of it by a thread of its
+//                own; prints "done" or what went wrong
+//   kick MS      the device has work for so many milliseconds; prints "done"
 //
 // WALL_NS counts from the moment the thread was told to run until it stopped.
 // It never slept meanwhile unless it was told a percentage: WALL_NS - CPU_NS is
 // what it waited for a CPU.
+#define VIRTIO_RING_NO_LEGACY  // What it leaves out is C.
+#include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <linux/vhost.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -191,6 +199,31 @@ std::string allocate(const std::string& arguments) {
   return "done";
 }
 
+// A device without a ring: each kick is looked at, and found to be for nothing.
+class VhostDevice {
+ public:
+  // Returns what went wrong.
+  std::string open() {
+    constexpr unsigned kTransmitQueue = 1;
+    const int device = ::open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+    if (device < 0) return std::strerror(errno);
+    kicked_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    vhost_vring_file kick{kTransmitQueue, kicked_};
+    if (ioctl(device, VHOST_SET_OWNER) != 0 ||
+        ioctl(device, VHOST_SET_VRING_KICK, &kick) != 0)
+      return std::strerror(errno);
+    return "done";
+  }
+
+  void kick(std::int64_t milliseconds) const {
+    const auto until = now(CLOCK_MONOTONIC) + milliseconds * 1'000'000;
+    while (now(CLOCK_MONOTONIC) < until) eventfd_write(kicked_, 1);
+  }
+
+ private:
+  int kicked_ = -1;
+};
+
 }  // namespace
 
 int main(int /*argc*/, char** argv) {
@@ -198,6 +231,7 @@ int main(int /*argc*/, char** argv) {
   prctl(PR_SET_NAME, path.substr(path.rfind('/') + 1).c_str());
   prctl(PR_SET_PDEATHSIG, 9);  // Not to outlive a test that crashes.
   Vmm vmm;
+  VhostDevice vhost;
   const char* const names = std::getenv("FAKE_VMM_THREADS");
   std::istringstream list(names == nullptr ? "" : names);
   for (std::string name; std::getline(list, name, '|');) {
@@ -218,7 +252,10 @@ int main(int /*argc*/, char** argv) {
       vmm.await_all();
     }
     if (command == "remove") vmm.remove(argument);
-    std::cout << (command == "allocate" ? allocate(argument) : "done")
-              << std::endl;
+    if (command == "kick") vhost.kick(std::stol(argument));
+    std::string answer = "done";
+    if (command == "allocate") answer = allocate(argument);
+    if (command == "vhost") answer = vhost.open();
+    std::cout << answer << std::endl;
   }
 }
