@@ -132,10 +132,16 @@ class Lab(LabTest):
                 new - old for old, new in zip(figures[begin], figures[end]))
             print(f"# {name}: in {wall:.2f} s run {run / 1e9:.3f} s, run_delay {wait / 1e9:.3f} s, "
                   f"throttled_usec {throttled / 1e6:.3f} s in {throttled_periods:.0f} of {periods:.0f} periods")
-            return throttled
+            return wall, wait / 1e9, throttled / 1e6
 
-        told("a busy loop alone on its CPU", "free", "limited")
-        self.assertGreater(told('the same with cpu.max "30000 100000"', "limited", "end"), 0)
+        wall, waited, throttled = told("a busy loop alone on its CPU", "free", "limited")
+        self.assertEqual(0, throttled)
+        self.assertLess(waited, 0.05 * wall)
+        wall, waited, throttled = told('the same with cpu.max "30000 100000"', "limited", "end")
+        self.assertGreater(throttled, 0.5 * wall)
+        # What is stopped by a quota is in run_delay; it may wait for others besides.
+        self.assertGreater(waited, 0.98 * throttled)
+        self.assertLess(waited, throttled + 0.05 * wall)
 
     def test_3_once_agrees_with_the_kernel_on_kvm_guests(self):
         self.output("inner_guests")
