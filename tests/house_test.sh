@@ -44,7 +44,7 @@ rule "libvirt's module knows only base, itself and the kernel's texts" \
     grep -vE ':collectors/(base/|libvirt/|kernel/|vm_id.h)')"
 rule "no collector knows another, or how the inventory works" \
   "$(for name in $(collector_names); do includes "collectors/$name.cpp"; done 2>&1 |
-    grep -vE ':collectors/(base/|bpf/|hardware/|kernel/|perf/|catalog.h|collector.h|huge_pages.h|kvm_debugfs.h|libvirt/monitor.h|monitored.h|numa_maps_reader.h|numa_placement.h|proxmox_tags.h|runqueue.h|snapshot.h|stolen_time.h|topology.h|vcpu_sums.h|vm_quota.h)')"
+    grep -vE ':collectors/(base/|bpf/|hardware/|kernel/|perf/|catalog.h|collector.h|huge_pages.h|kvm_debugfs.h|libvirt/monitor.h|monitored.h|numa_maps_reader.h|numa_placement.h|proxmox_tags.h|runqueue.h|snapshot.h|topology.h|vcpu_sums.h|vcpu_waits.h|vm_quota.h)')"
 
 only_in() { # only_in HEADER FILE...: nobody else may include it.
   local header=$1
