@@ -22,8 +22,11 @@ bool same(const occupant& a, const occupant& b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
+// Whoever keeps its place is where it was.
 const named_culprit* find(std::span<const named_culprit> culprits,
-                          const occupant& who) {
+                          const occupant& who, std::size_t place) {
+  if (place < culprits.size() && same(culprits[place].who, who))
+    return &culprits[place];
   for (const named_culprit& one : culprits)
     if (same(one.who, who)) return &one;
   return nullptr;
@@ -97,14 +100,17 @@ void StolenTime::add_culprits(const account& now, Seen& last,
   // What a culprit had when it lost its place is in by_kind now, and has been
   // counted before under its name.
   std::array<std::uint64_t, CULPRIT_KINDS> counted{};
-  for (const named_culprit& one : last.culprits) {
-    const named_culprit* const still = find(named, one.who);
+  for (std::size_t i = 0; i < last.culprits.size(); ++i) {
+    const named_culprit& one = last.culprits[i];
+    const named_culprit* const still = find(named, one.who, i);
     if (still == nullptr || still->ns < one.ns) counted[one.who.kind] += one.ns;
   }
-  for (const named_culprit& one : named) {
-    const named_culprit* const before = find(last.culprits, one.who);
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    const named_culprit& one = named[i];
+    const named_culprit* const before = find(last.culprits, one.who, i);
     const bool kept = before != nullptr && before->ns <= one.ns;
-    growth_[culprit_of(one.who, domains)] += one.ns - (kept ? before->ns : 0);
+    const std::uint64_t more = one.ns - (kept ? before->ns : 0);
+    if (more != 0) growth_[culprit_of(one.who, domains)] += more;
   }
   for (std::size_t kind = 0; kind < CULPRIT_KINDS; ++kind)
     unnamed_[kind] += now.by_kind[kind] - last.by_kind[kind] - counted[kind];
