@@ -82,6 +82,17 @@ double ran(pid_t tid) {
   return seconds(ns);
 }
 
+pid_t vcpu(const FakeVm& vm) {
+  return list_numbers("/proc/" + std::to_string(vm.pid()) + "/task")->at(1);
+}
+
+// From when this returns the VM's first vCPU runs, or waits for a CPU.
+void start_spin(FakeVm& vm, int milliseconds) {
+  const double before = ran(vcpu(vm));
+  vm.start_spin(milliseconds);
+  EXPECT_TRUE(eventually([&] { return ran(vcpu(vm)) > before + 0.001; }));
+}
+
 // CPU time of all threads that were told to spin, by their own clocks.
 double finish_seconds(FakeVm& vm) {
   double sum = 0;
@@ -383,7 +394,7 @@ TEST_F(Runqueue, InterruptsThatAThreadHandlesAreACulpritOfTheirOwn) {
   pin(victim.pid(), 1);
   scrape();
   const double before = ran(ksoftirqd);
-  victim.start_spin(2 * kSpinMs);
+  start_spin(victim, 3 * kSpinMs);
   flood->send(std::chrono::milliseconds(kSpinMs));
   victim.finish_spin();
   const double had = ran(ksoftirqd) - before;
@@ -411,7 +422,7 @@ TEST_F(Runqueue, AVhostThreadIsTheOverheadOfTheVmThatItServes) {
   move(vhost, 0);
   scrape();
   const double before = ran(vhost);
-  victim.start_spin(2 * kSpinMs);
+  start_spin(victim, 3 * kSpinMs);
   served.kick_vhost(kSpinMs);
   victim.finish_spin();
   const double had = ran(vhost) - before;
@@ -548,10 +559,6 @@ class RunqueueOpenWait : public Runqueue {
     pin(victim_.pid(), 0);
     pin(first_.pid(), 0);
     pin(second_.pid(), 1);
-  }
-
-  static pid_t vcpu(const FakeVm& vm) {
-    return list_numbers("/proc/" + std::to_string(vm.pid()) + "/task")->at(1);
   }
 
   Told look() {
