@@ -137,6 +137,7 @@ class CgroupCollector final : public Collector {
     say_vms_pressures(snapshot, families);
     say_hosts_pressures(families);
     kept_.close_unread();
+    kept_quotas_.close_unread();
     return {};
   }
 
@@ -168,7 +169,7 @@ class CgroupCollector final : public Collector {
       const Cgroup& group = groups.cpu;
       state.has_quota = static_cast<bool>(group);
       if (state.has_quota)
-        state.quota.read(group, vm.vcpu_count, look, families);
+        state.quota.read(group, vm.vcpu_count, look, kept_quotas_, families);
       if (!groups.problem.empty()) {
         families.problem(groups.problem);
       } else if (!group && is_running(vm)) {
@@ -275,6 +276,7 @@ class CgroupCollector final : public Collector {
   std::size_t scrape_ = 0;
   Pressures host_{"", false};
   KeptFiles kept_{kKeptFiles};
+  KeptFiles kept_quotas_{kKeptFiles};  // Not to take the others' place.
 };
 
 }  // namespace

@@ -77,21 +77,21 @@ std::vector<std::string> groups_below(const std::string& directory,
 }  // namespace
 
 void VmQuota::read(const Cgroup& own, std::size_t vcpus, bool look,
-                   Families& said) {
+                   KeptFiles& kept, Families& said) {
   const bool others = own.directory != own_.directory || vcpus != vcpu_count_;
   const bool due = look || others;
   vcpu_count_ = vcpus;
-  if (others || !listed_ || (due && links() != links_)) list(own, said);
+  if (others || !listed_ || (due && links() != links_)) list(own, kept, said);
   if (due || weight_unread_) read_weight(said);
   if (due) look_where_due(said);
   for (Group& group : groups_)
     if (group.unread && !due) this->look(group, said);
   for (Group& group : groups_)
-    if (group.limited) count(group, said);
+    if (group.limited) count(group, kept, said);
   has_controller_ = !groups_.front().gone || !exists(own_.directory);
 }
 
-void VmQuota::list(const Cgroup& own, Families& said) {
+void VmQuota::list(const Cgroup& own, KeptFiles& kept, Families& said) {
   const auto problems = said.problems().size();
   std::vector<Group> found{{.directory = own.directory, .own = true}};
   auto parent = own.directory;
@@ -125,7 +125,7 @@ void VmQuota::list(const Cgroup& own, Families& said) {
     // What a new group has counted is news. What a group has that we see for
     // the first time is not, but has to be known before it grows.
     if (!moved) group.last = CpuStat{};
-    if (!group.gone) count(group, said);
+    if (!group.gone) count(group, kept, said);
   }
   links_ = links();
 }
@@ -179,8 +179,8 @@ void VmQuota::look(Group& group, Families& said) {
   }
 }
 
-void VmQuota::count(Group& group, Families& said) {
-  const auto stat = read_as(group.directory + "/cpu.stat", parse_cpu_stat);
+void VmQuota::count(Group& group, KeptFiles& kept, Families& said) {
+  const auto stat = kept.read_as(group.directory + "/cpu.stat", parse_cpu_stat);
   if (!stat) {
     // If it comes back, it is a new one.
     if (is_gone_or_say(stat.error(), said)) group.last = CpuStat{};

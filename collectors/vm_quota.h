@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "collectors/base/families.h"
+#include "collectors/base/kept_files.h"
 #include "collectors/inventory/vm_cgroups.h"
 #include "collectors/kernel/cpu_max.h"
 #include "collectors/kernel/cpu_stat.h"
@@ -35,9 +36,10 @@ class VmQuota {
 
   // Once per scrape. `own`: the VM's own group with the CPU controller;
   // `vcpus`: how many it has; `look`: whether it is time to look for quotas,
-  // which is done of other groups or vCPUs at once. What cannot be read is a
-  // problem of `said`.
-  void read(const Cgroup& own, std::size_t vcpus, bool look, Families& said);
+  // which is done of other groups or vCPUs at once. What is read every time is
+  // `kept` open. What cannot be read is a problem of `said`.
+  void read(const Cgroup& own, std::size_t vcpus, bool look, KeptFiles& kept,
+            Families& said);
 
   // False where the group is there and knows no quota.
   bool has_controller() const { return has_controller_; }
@@ -70,12 +72,12 @@ class VmQuota {
     std::optional<CpuStat> last = {};  // Empty: what is there is no news.
   };
 
-  void list(const Cgroup& own, Families& said);
+  void list(const Cgroup& own, KeptFiles& kept, Families& said);
   void read_weight(Families& said);
   std::uintmax_t links() const;
   void look_where_due(Families& said);
   void look(Group& group, Families& said);
-  void count(Group& group, Families& said);
+  void count(Group& group, KeptFiles& kept, Families& said);
   QuotaCores cores_of_vcpus() const;
 
   Cgroup own_;
