@@ -46,7 +46,7 @@ class Syscalls(unittest.TestCase):
     @unittest.skipUnless(program.AS_ROOT, "only root makes control groups")
     def test_files_of_control_groups_stay_open(self):
         strace, log = self.strace()
-        with fleet.Fleet(program.fake_vmm_path(), vms=3, vcpus=2) as vms, \
+        with fleet.Fleet(program.fake_vmm_path(), vms=3, vcpus=2, quotas=3) as vms, \
                 Exporter("--no-libvirt", under=strace) as exporter:
             pid = exporter.pid
             page = exporter.page_with(6, "vm")
@@ -54,10 +54,11 @@ class Syscalls(unittest.TestCase):
                 self.skipTest("without eBPF nothing tells that a process is in the groups it was in")
             for _ in range(20):
                 exporter.page()
+            limited = len(page.named("vcpu_throttled_seconds_total"))
             groups = [f"/proc/{process.pid}/cgroup" for process in vms.processes]
         paths = collections.Counter(opened(wait_for(lambda: self.complete(log, pid), "the trace to be written")))
-        read_once = [path for path in paths if path.endswith((".pressure", "/memory.numa_stat")) or path in groups]
-        self.assertGreaterEqual(len(read_once), len(groups))
+        read_once = [path for path in paths if path.endswith((".pressure", "/memory.numa_stat", "/cpu.stat")) or path in groups]
+        self.assertGreaterEqual(len(read_once), len(groups) + limited)
         for path in read_once:
             self.assertEqual(paths[path], 1, path)
 
