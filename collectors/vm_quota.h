@@ -32,11 +32,12 @@ namespace vcpu {
 class VmQuota {
  public:
   static constexpr unsigned kLooksPerRound = 8;
+  static constexpr const char* kSource = "vm_cpu_cgroup";
 
   // Once per scrape. `own`: the VM's own group with the CPU controller;
   // `vcpus`: how many it has; `look`: whether it is time to look for quotas,
   // which is done of other groups or vCPUs at once. What cannot be read is a
-  // problem of `said`.
+  // problem of `said`, what may not be read the reason of kSource.
   void read(const Cgroup& own, std::size_t vcpus, bool look, Families& said);
 
   // False where the group is there and knows no quota.
