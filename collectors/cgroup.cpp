@@ -38,7 +38,8 @@ constexpr const char* kNoPressureOfGroup =
     "start the kernel with psi=1, if it is built with CONFIG_PSI";
 
 bool is_not_offered(const Error& error) {
-  return is_gone(error) || error.code == std::errc::operation_not_supported;
+  return is_gone(error) || is_refused(error) ||
+         error.code == std::errc::operation_not_supported;
 }
 
 double seconds_of_us(std::uint64_t us) {
@@ -178,7 +179,7 @@ class CgroupCollector final : public Collector {
       if (group && !state.quota.has_controller() && missing.empty())
         missing = kNoController;
     }
-    families.source("vm_cpu_cgroup", missing);
+    families.source(VmQuota::kSource, missing);
   }
 
   bool is_running(const Vm& vm) const {
@@ -250,7 +251,9 @@ class CgroupCollector final : public Collector {
       const auto& directory = groups.unified.directory;
       if (!groups.problem.empty()) continue;  // Has been said.
       if (directory.empty()) {
-        if (missing.empty() && is_running(vm)) missing = kNoGroupOfVersion2;
+        const bool refused = groups.unified.missing_reason == kGroupRefused;
+        if (missing.empty() && is_running(vm))
+          missing = refused ? kGroupRefused : kNoGroupOfVersion2;
       } else if (!state_of(vm).pressures.say(directory, kept_, pressure,
                                              families) &&
                  exists(directory)) {

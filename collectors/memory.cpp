@@ -105,6 +105,8 @@ class Memory final : public Collector {
                         const GroupSwaps& before) {
     if (!groups.problem.empty()) return failed(groups.problem);
     const Cgroup& group = groups.memory;
+    if (group.missing_reason == kGroupRefused)
+      return Error{make_error_code(std::errc::permission_denied), {}};
     const auto known = before.find(vm.id());
     const bool is_known =
         known != before.end() && known->second.directory == group.directory;
@@ -152,7 +154,11 @@ class Memory final : public Collector {
       const auto in_swap = has_swap ? swap_of(vm, snapshot.cgroups->of(vm.id()),
                                               its_turn, before)
                                     : Result<Bytes>(Bytes{});
-      if (!in_swap) families.problem(in_swap.error().message());
+      const bool refused = !in_swap && is_refused(in_swap.error());
+      if (refused)
+        families.source("memory_cgroups", kGroupRefused);
+      else if (!in_swap)
+        families.problem(in_swap.error().message());
       const bool by_group = in_swap && *in_swap;
       const auto process = process_of(vm, has_swap && !by_group, families);
       if (!process) continue;

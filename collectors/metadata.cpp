@@ -28,8 +28,9 @@ constexpr const char* kNoTags =
 
 void add(Labels& labels, const std::string& name, std::string_view value) {
   const auto same = [&](const auto& label) { return label.first == name; };
-  if (value.empty() || std::any_of(labels.begin(), labels.end(), same)) return;
-  labels.emplace_back(name, label_text(value));
+  auto text = label_text(value);
+  if (text.empty() || std::any_of(labels.begin(), labels.end(), same)) return;
+  labels.emplace_back(name, std::move(text));
 }
 
 void add_nova(std::string_view key, std::string_view value, Labels& labels) {

@@ -131,7 +131,10 @@ class Numa final : public Collector {
     const auto huge = huge_pages(vm, group.hugetlb, stat->hugetlb, families);
     // Without them it would seem to have given them back.
     if (!huge) {
-      families.problem(huge.error().message());
+      if (is_refused(huge.error()))
+        families.source(kHugeSource, kGroupRefused);
+      else
+        families.problem(huge.error().message());
       return {};
     }
     if (*huge) add_to(memory.bytes, **huge);
@@ -146,7 +149,9 @@ class Numa final : public Collector {
     const auto text = kept_.read(group.directory + "/memory.numa_stat");
     if (!text) {
       // The group of a VM that has ended is gone as a whole.
-      if (!is_gone(text.error())) {
+      if (is_refused(text.error())) {
+        families.source(kGroupSource, kGroupRefused);
+      } else if (!is_gone(text.error())) {
         families.problem(text.error().message());
       } else if (exists(group.directory)) {
         families.source(kGroupSource,

@@ -45,12 +45,19 @@ void VcpuWaits::add(const Snapshot& snapshot, AccountRecords& records) {
   });
 }
 
-// One that has ended since the last pass still has its name in this one.
+// One that has ended since the last pass still has its name in this one. Of a
+// pid that another VM has got meanwhile nobody knows which of the two it was.
 StolenTime::Domains VcpuWaits::name_domains(const Snapshot& snapshot) {
-  StolenTime::Domains now;
-  for (const Vm& vm : snapshot.vms) now.emplace(vm.pid, vm.domain);
-  StolenTime::Domains domains = now;
-  domains.insert(domains_.begin(), domains_.end());
+  StolenTime::Domains domains;
+  std::map<VmId, std::string> now;
+  for (const Vm& vm : snapshot.vms) {
+    domains.emplace(vm.pid, vm.domain);
+    now.emplace(vm.id(), vm.domain);
+  }
+  for (const auto& [id, domain] : domains_) {
+    const auto [known, is_free] = domains.emplace(id.first, domain);
+    if (!is_free && !now.contains(id)) known->second = StolenTime::kOther;
+  }
   domains_ = std::move(now);
   return domains;
 }

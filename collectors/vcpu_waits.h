@@ -49,7 +49,7 @@ class VcpuWaits {
   const ShownName shown_name_;
   const std::vector<double> bounds_ = StolenTime::bounds();
   std::map<VmId, Victim> vms_;
-  StolenTime::Domains domains_;  // Of the last pass.
+  std::map<VmId, std::string> domains_;  // Of the last pass.
   unsigned pass_ = 0;
 };
 

@@ -53,7 +53,10 @@ QuotaCores least(const QuotaCores& a, const QuotaCores& b) {
 
 bool is_gone_or_say(const Error& error, Families& said) {
   if (is_gone(error)) return true;
-  said.problem(error.message());
+  if (is_refused(error))
+    said.source(VmQuota::kSource, kGroupRefused);
+  else
+    said.problem(error.message());
   return false;
 }
 
@@ -92,7 +95,7 @@ void VmQuota::read(const Cgroup& own, std::size_t vcpus, bool look,
 }
 
 void VmQuota::list(const Cgroup& own, KeptFiles& kept, Families& said) {
-  const auto problems = said.problems().size();
+  const auto said_before = said.problems().size() + said.sources().size();
   std::vector<Group> found{{.directory = own.directory, .own = true}};
   auto parent = own.directory;
   auto names = groups_below(parent, said);
@@ -110,7 +113,7 @@ void VmQuota::list(const Cgroup& own, KeptFiles& kept, Families& said) {
   }
 
   const bool moved = own.directory != own_.directory || !listed_;
-  listed_ = said.problems().size() == problems;
+  listed_ = said.problems().size() + said.sources().size() == said_before;
   own_ = own;
   std::swap(groups_, found);
   for (Group& group : groups_) {

@@ -33,11 +33,13 @@ namespace vcpu {
 class VmQuota {
  public:
   static constexpr unsigned kLooksPerRound = 8;
+  static constexpr const char* kSource = "vm_cpu_cgroup";
 
   // Once per scrape. `own`: the VM's own group with the CPU controller;
   // `vcpus`: how many it has; `look`: whether it is time to look for quotas,
   // which is done of other groups or vCPUs at once. What is read every time is
-  // `kept` open. What cannot be read is a problem of `said`.
+  // `kept` open. What cannot be read is a problem of `said`, what may not be
+  // read the reason of kSource.
   void read(const Cgroup& own, std::size_t vcpus, bool look, KeptFiles& kept,
             Families& said);
 

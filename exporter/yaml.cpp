@@ -18,6 +18,7 @@
 #include <system_error>
 #include <utility>
 
+#include "collectors/base/label_text.h"
 #include "collectors/base/utf8.h"
 #include "exporter/wording.h"
 
@@ -273,9 +274,10 @@ std::variant<YamlNode, ConfigError> parse_yaml(std::string_view text,
   } catch (const Refused& refused) {
     return config_error(file, refused.refusal().line, refused.refusal().what);
   } catch (const YAML::Exception& e) {
+    // It may repeat any byte of the text.
     return config_error(
         file, line_of(e.mark),
-        "not valid YAML: " + e.msg +
+        "not valid YAML: " + label_text(e.msg) +
             "; look at the quotes and the indentation up to there");
   } catch (const std::exception& e) {
     return ConfigError{file + ": " + e.what()};

@@ -202,4 +202,9 @@ bool is_gone(const Error& error) {
          error.code == std::errc::no_such_process;
 }
 
+bool is_refused(const Error& error) {
+  return error.code == std::errc::permission_denied ||
+         error.code == std::errc::operation_not_permitted;
+}
+
 }  // namespace vcpu

@@ -98,4 +98,7 @@ Result<std::vector<std::string>> list_names(const std::string& path);
 // True for the errors that mean "this process, thread or VM has just ended".
 bool is_gone(const Error& error);
 
+// True for the errors that mean "not for the user that we are".
+bool is_refused(const Error& error);
+
 }  // namespace vcpu

@@ -22,11 +22,6 @@ constexpr unsigned kRecheck = 16;
 
 constexpr const char* kHidden = "other users' processes are hidden (hidepid)";
 
-bool is_refused(const Error& error) {
-  return error.code == std::errc::permission_denied ||
-         error.code == std::errc::operation_not_permitted;
-}
-
 }  // namespace
 
 std::string hidden_processes_reason(const Roots& roots) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <climits>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -26,6 +27,11 @@ constexpr std::string_view kRoot =
 constexpr std::string_view kOutside =
     "a VM's control group lies outside of the exporter's cgroup namespace; "
     "run the exporter in that of the host";
+constexpr std::string_view kTooDeep =
+    "the path of a VM's control group is too long to be read";
+constexpr std::string_view kThreaded =
+    "a VM's control group is one of threads, which says nothing about the VM; "
+    "start it in a group of processes (cgroup.type)";
 constexpr std::string_view kNoSuch =
     "this kernel has no control groups of that kind";
 
@@ -41,18 +47,34 @@ void note(const Error& error, std::string& problem) {
   if (!is_gone(error)) problem = error.message();
 }
 
-bool is_alone(const std::string& directory, pid_t vm, std::string& problem) {
+// Empty where the VM is alone in the group.
+std::string_view why_shared(const std::string& directory, pid_t vm,
+                            std::string& problem) {
   const auto processes = read_file(directory + "/cgroup.procs");
-  if (!processes) note(processes.error(), problem);
-  if (processes && !is_whole(*processes))
+  if (!processes) {
+    if (processes.error().code == std::errc::operation_not_supported)
+      return kThreaded;
+    if (is_refused(processes.error())) return kGroupRefused;
+    note(processes.error(), problem);
+    return kShared;
+  }
+  if (!is_whole(*processes))
     note(malformed(directory + "/cgroup.procs"), problem);
-  return processes && trim(*processes) == std::to_string(vm);
+  return trim(*processes) == std::to_string(vm) ? "" : kShared;
+}
+
+// The kernel lets groups be nested deeper than their paths can be opened.
+constexpr std::size_t kLongestPath = PATH_MAX - 256;
+
+bool is_too_long(const Error& error) {
+  return error.code == std::errc::filename_too_long;
 }
 
 // Empty where a VM may have a group of that path for its own.
 std::string_view why_nobodys(std::string_view path) {
   if (path.empty()) return kNoSuch;
   if (path == "/") return kRoot;
+  if (path.size() > kLongestPath) return kTooDeep;
   // Of the reader's own cgroup namespace, others' paths lead out of it.
   return path.find("/..") == std::string_view::npos ? "" : kOutside;
 }
@@ -145,6 +167,11 @@ void VmCgroups::read(pid_t vm, Known& known) {
   known.read = true;
   const auto text =
       read_file(roots_.proc + "/" + std::to_string(vm) + "/cgroup");
+  if (!text && is_too_long(text.error())) {
+    for (Cgroup* const group : groups_of(known.cgroup))
+      group->missing_reason = kTooDeep;
+    return;
+  }
   if (!text) return note(text.error(), known.cgroup.problem);
   if (!is_whole(*text)) {
     known.cgroup.problem = malformed("cgroup of a VM").message();
@@ -208,8 +235,9 @@ VmCgroups::Own VmCgroups::own(pid_t vm, std::string_view text,
                std::string(path)};
   group.directory += path;
   if (is_named_as_vm(path)) return {std::move(group)};
-  if (!is_alone(group.directory, vm, problem))
-    return {{{}, version, kShared}, false};
+  if (const auto reason = why_shared(group.directory, vm, problem);
+      !reason.empty())
+    return {{{}, version, reason}, false};
   return {std::move(group), false};
 }
 

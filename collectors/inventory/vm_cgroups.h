@@ -5,7 +5,8 @@
 // A group is a VM's own by its name (libvirt's scope or directory, Proxmox's
 // qemu.slice/ID.scope, a KubeVirt pod's container), or else because the VM is
 // the only process in it. What a VM shares with others, another VM among them,
-// says nothing about it.
+// says nothing about it. Whoever makes groups may make some that nobody else
+// can read: such a VM has none, or not all of its figures, and no problem.
 //
 // Below --path.sysfs/fs/cgroup: version 1's controllers by name, version 2 at
 // the top or in `unified`. Read when one is asked for, so a scrape that asks
@@ -27,6 +28,10 @@
 #include "collectors/vm_id.h"
 
 namespace vcpu {
+
+// Of a group that its owner keeps from us.
+inline constexpr std::string_view kGroupRefused =
+    "a VM's control group may not be read by the user that the exporter is";
 
 struct Cgroup {
   std::string directory;  // Empty: the VM has none of its own.

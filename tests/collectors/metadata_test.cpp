@@ -71,6 +71,14 @@ TEST(Metadata, SaysNothingOfAVmOfWhichNothingIsKnown) {
   EXPECT_THAT(said_of(vm_of("web", {})), IsEmpty());
 }
 
+TEST(Metadata, WhatNothingIsLeftOfIsNoLabel) {
+  LibvirtDomain domain;
+  domain.metadata = {{"title", "\n\t\x7f"}, {"{x}a", "\n"}, {"{x}a", "b"}};
+  EXPECT_THAT(
+      said_of(vm_with(domain), {{"own", "{x}a"}}),
+      ElementsAre(R"(vcpu_domain_metadata_info{domain="web",own="b"} 1)"));
+}
+
 TEST(Metadata, SaysWhatNovaCallsIt) {
   LibvirtDomain domain;
   domain.metadata = {

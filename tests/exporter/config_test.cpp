@@ -392,6 +392,12 @@ TEST(Config, SaysWhatIsWrongWhereAndWhatToDo) {
       {"user: 'a",
        "c.yml:2: not valid YAML: illegal EOF in scalar; look at the quotes "
        "and the indentation up to there"},
+      {"user: \"a\\\r\"",
+       "c.yml:1: not valid YAML: unknown escape character: ; look at the "
+       "quotes and the indentation up to there"},
+      {"user: \"\\\xc3\xa9\"",
+       "c.yml:1: not valid YAML: unknown escape character: \xEF\xBF\xBD; look "
+       "at the quotes and the indentation up to there"},
       {"web:\n  a: b\n c: d\n",
        "c.yml:3: not valid YAML: end of map not found; look at the quotes and "
        "the indentation up to there"},

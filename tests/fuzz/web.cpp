@@ -133,13 +133,21 @@ BasicAuth& auth() {
   return auth;
 }
 
+// "u:U*U" in base64, whose last two bits before the padding say nothing: as in
+// Go, they may be set.
+bool is_the_password(std::string_view base64) {
+  return base64.size() == 8 && base64.starts_with("dTpVKl") &&
+         std::string_view("UVWX").find(base64[6]) != std::string_view::npos &&
+         base64[7] == '=';
+}
+
 // The value of Authorization.
 void look_authorization(std::string_view text) {
   const auto verdict = auth().check(text);
   expect(verdict != BasicAuth::Verdict::kBusy, "nobody else asks");
   if (verdict == BasicAuth::Verdict::kGood)
-    expect(text.size() == 14 && names(text.substr(0, 6), "basic ") &&
-               text.substr(6) == "dTpVKlU=",
+    expect(text.size() > 6 && names(text.substr(0, 6), "basic ") &&
+               is_the_password(text.substr(6)),
            "who is let in has said the password");
 }
 

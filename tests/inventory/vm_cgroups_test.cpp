@@ -122,6 +122,18 @@ TEST_F(VmCgroupsOf, WhatLiesOutsideOfOurNamespaceIsNotFound) {
   EXPECT_THAT(of(100).memory.missing_reason, HasSubstr("namespace"));
 }
 
+TEST_F(VmCgroupsOf, APathThatIsTooLongToBeReadIsNobodysAndNoProblem) {
+  std::string path;
+  while (path.size() < 4000) path += "/" + std::string(250, 'd');
+  for (const std::string name : {"", "/machine-qemu\\x2d1\\x2dweb.scope"}) {
+    process(100, "0::" + path + name + "\n");
+    const auto found = of(100);
+    EXPECT_FALSE(found.cpu || found.memory || found.unified);
+    EXPECT_THAT(found.cpu.missing_reason, HasSubstr("too long"));
+    EXPECT_EQ(found.problem, "");
+  }
+}
+
 TEST_F(VmCgroupsOf, AKernelWithoutTheControllerHasNone) {
   process(100, "4:cpu:" + std::string(kScope) + "\n");
   EXPECT_EQ(of(100).cpu.missing_reason, "");

@@ -55,7 +55,9 @@ STEPS = {
 
     "serve": """
         vcpu_exporter --web.listen-address=127.0.0.1:9752 2>/run/vcpu_exporter.log &
+        exporter=$!
         await_seen 127.0.0.1:9752 /run/vcpu_exporter.log inner-spin inner-idle
+        cat /proc/$exporter/task/*/status
         spin_on 0
     """,
     "before_first": "vcpu_schedstats inner-spin inner-idle; cat /proc/uptime",
@@ -183,6 +185,19 @@ class Lab(LabTest):
         self.output("crowded")
         self.assertGreaterEqual(growth, 2)
         self.assertGreater(growth, 2 * max(steal_growth("inner-idle", 0), steal_growth("inner-idle", 1)))
+
+    def test_4_no_thread_that_serves_has_any_right_left(self):
+        """Started as root, by default; and yet eBPF is read (test 5)."""
+        found = {}
+        for line in self.output("serve").splitlines():
+            name, _, value = line.partition(":\t")
+            found.setdefault(name, set()).add(value.strip())
+        self.assertGreater(len(found["Pid"]), 1)
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            self.assertEqual({"0" * 16}, found[name], name)
+        self.assertEqual({"65534\t65534\t65534\t65534"}, found["Uid"])
+        self.assertEqual({"1"}, found["NoNewPrivs"])
+        self.assertEqual({"2"}, found["Seccomp"])
 
     def test_5_the_waits_of_a_kvm_vcpu_and_who_caused_them_are_told(self):
         first, second = Page(self.output("first_page")), Page(self.output("second_page"))

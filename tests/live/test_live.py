@@ -12,8 +12,10 @@ import time
 import traceback
 import unittest
 
+import hostile_guest
 import kernel_truth
 import lab as laboratory
+import scrape
 from processes import Daemon, process_state, wait_for
 
 LAB = None
@@ -330,6 +332,35 @@ class Live(unittest.TestCase):
             self.assertIn(libvirt_name, domains)
             self.assertNotIn(PLAIN.name, domains)
         self.assert_kept_promises(watch)
+
+    def test_8_a_guest_whose_title_and_metadata_are_hostile_breaks_no_page(self):
+        guest = hostile_guest.HostileGuest(LAB.work)
+        LAB.create(guest)
+        self.addCleanup(LAB.destroy, guest)
+        exporter = Daemon("labelled exporter", [LAB.program, "--web.listen-address=127.0.0.1:0", *hostile_guest.FLAGS],
+                          LAB.work / "exporter-labelled.log")
+        self.addCleanup(exporter.stop)
+        exporter.start()
+        address = exporter.listening_address()
+        named = "vcpu_domain_metadata_info"
+
+        def told():
+            found = scrape.scrape(address).named(named, openstack_flavor=hostile_guest.OF_NOVA["openstack_flavor"][1])
+            return found and found[0].labels
+        labels = wait_for(told, 30, "its metadata to be told")
+        self.assertEqual({}, hostile_guest.differences(labels))
+        page = scrape.fetch(address)
+        checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+        self.assertEqual((0, ""), (checked.returncode, checked.stderr))
+        self.assertNotIn("evil_total", {sample.name for sample in scrape.Page(page).samples})
+
+        LAB.prometheus.watch_also("labelled", address)
+        self.addCleanup(LAB.prometheus.forget, "labelled")
+        (stored, _), = wait_for(lambda: LAB.prometheus.query(f'{named}{{instance="labelled",own_quotes!=""}}'), 30,
+                                "Prometheus to have it")
+        self.assertEqual({}, hostile_guest.differences(
+            {label: value for label, value in stored.items() if label not in ("__name__", "instance", "job")}))
+        self.assertEqual([], LAB.prometheus.query("evil_total or evil"))
 
     def test_9_a_quota_that_libvirt_sets_is_told_per_vcpu_and_vm(self):
         guest = LAB.guest("live-quota")
