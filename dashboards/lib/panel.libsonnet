@@ -2,10 +2,11 @@
 // Panels of a Grafana dashboard. Size and place are given by dashboard.libsonnet.
 local prometheus = { type: 'prometheus', uid: '$datasource' };
 
+// A description teaches: what is shown, what good looks like, and from when on it is bad. Grafana reads it as Markdown.
 local panel(type, title, description, unit, targets) = {
   type: type,
   title: title,
-  description: description,
+  description: '%s\n\n**Good:** %s\n\n**Bad:** %s' % [description.shows, description.good, description.bad],
   datasource: prometheus,
   targets: [
     targets[i] { refId: std.char(std.codepoint('A') + i), datasource: prometheus }
