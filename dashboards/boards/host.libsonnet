@@ -138,7 +138,7 @@ local panel = import '../lib/panel.libsonnet';
       },
       [panel.target('topk($top, (%s) > 0)' % board.culprits(byCulprit, others))],
       [
-        { from: 'domain', name: 'Waits', width: 110, links: board.tableToVm('Waits') },
+        { from: 'domain', name: 'Waits', width: 100, links: board.tableToVm('Waits') },
       ] + board.culpritColumns + [
         { from: 'A', name: 'Takes, s/s', unit: 's', width: 85 },
         board.rowsHost,
@@ -365,7 +365,7 @@ local panel = import '../lib/panel.libsonnet';
         ]),
       ],
       [
-        board.vmColumn,
+        board.vmColumn { width: 110 },
         { from: 'vcpu', name: 'vCPU', width: 60 },
         { from: 'cpu', name: 'CPU', width: 55 },
         { from: 'A', name: 'Others', unit: 'percentunit', decimals: 0, width: 70, limits: board.hotCpu },
@@ -373,7 +373,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'C', name: 'Waits', unit: 'percentunit', decimals: 1, width: 65, limits: board.pinned },
         board.rowsHost,
       ],
-    ) + panel.sortedBy('Others') + panel.whenEmpty('None'),
+    ) + panel.sortedBy('Others') + panel.whenEmpty('None') + panel.wide(1.25),
   ],
 
   local trend = config.alerts.VcpuSaturationPredicted.info,

@@ -487,7 +487,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'kubevirt_namespace', name: 'Namespace', width: 95 },
         { from: 'proxmox_vmid', name: 'Proxmox id', width: 95 },
       ],
-    ) + panel.wide(2),
+    ) + panel.wide(3),
   ],
 
   grafanaDashboards+:: {

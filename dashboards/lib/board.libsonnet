@@ -82,9 +82,9 @@ local mebibytes(value) = '%g MiB' % (value / 1024 / 1024);
     // For links only: several hosts may be chosen, and a VM is to be found on its own.
     rowsHost: { from: 'instance', name: 'Host', hidden: true },
     culpritColumns: [
-      { from: 'vm', name: 'Culprit VM', width: 110, empty: '-', links: this.tableToVm('Culprit VM') },
-      { from: 'rest', name: 'Other culprit', width: 105, empty: '-' },
-      { from: 'culprit_kind', name: 'Kind', width: 115 },
+      { from: 'vm', name: 'Culprit VM', width: 100, empty: '-', links: this.tableToVm('Culprit VM') },
+      { from: 'rest', name: 'Other culprit', width: 100, empty: '-' },
+      { from: 'culprit_kind', name: 'Kind', width: 105 },
     ],
 
     // The VMs that could give vCPUs back, and how full their hosts are.

@@ -88,7 +88,8 @@ local columnProperties(column) =
       sizing: 'manual',
       minVizWidth: 8,
       minVizHeight: 16,
-      maxVizHeight: 24,
+      // Grafana leaves names the room that they take at 0.4 times the height of a bar: smaller than that they are not cut.
+      maxVizHeight: 32,
       text: { titleSize: 13, valueSize: 13 },
     },
   },
