@@ -10,6 +10,7 @@ local panel = import '../lib/panel.libsonnet';
   local recorded = $.recorded,
   local board = boardLib.new(config),
   local said = board.said,
+  local both = board.both,
   local select = board.select,
 
   local perHost(metric) = 'max by (job, instance) (%s)' % select(metric),
@@ -165,8 +166,15 @@ local panel = import '../lib/panel.libsonnet';
                'physical core, of its densest NUMA node), its VM furthest from its memory, what it reads back from the ' +
                'swap, and what its VMs have there.',
         good: 'green. Of the time of all vCPUs the SLO allows %(warning)s to be waited.' % said.slo,
-        bad: ('orange, then red: worst vCPU %s and %s, all vCPUs %s and %s, busy %s and %s, density %s and %s, NUMA %s, ' +
-              'swap read %s.') % [said.steal.warning, said.steal.critical, said.slo.warning, said.steal.warning, said.busy.warning, said.busy.critical, said.density.warning, said.density.critical, said.remote.warning, said.swapIn.critical],
+        bad: 'orange, then red: worst vCPU %s, all vCPUs %s and %s, busy %s, density %s, NUMA %s, swap read %s a second.' % [
+          both(said.steal),
+          said.slo.warning,
+          said.steal.warning,
+          both(said.busy),
+          both(said.density),
+          said.remote.warning,
+          said.swapIn.critical,
+        ],
       },
       [
         panel.target('topk($top, %s)' % perHost(recorded.hostWorstContention)),

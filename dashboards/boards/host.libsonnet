@@ -9,6 +9,7 @@ local panel = import '../lib/panel.libsonnet';
   local recorded = $.recorded,
   local board = boardLib.new(config),
   local said = board.said,
+  local both = board.both,
   local select = board.select,
   local rate = board.rate,
   local topGauge = board.topGauge,
@@ -164,8 +165,13 @@ local panel = import '../lib/panel.libsonnet';
       {
         shows: 'Every VM: how long it waits, what it uses, and what else slows it down.',
         good: 'green.',
-        bad: ('orange, then red: waits %s and %s, quota stops %s, far memory %s, disk request %s and %s. Many ' +
-              'involuntary switches or migrations a second go with waits; pins end both.') % [said.steal.warning, said.steal.critical, said.throttled.warning, said.remote.warning, said.request.warning, said.request.critical],
+        bad: ('orange, then red: waits %s, quota stops %s, far memory %s, disk request %s. Many involuntary switches or ' +
+              'migrations a second go with waits; pins end both.') % [
+          both(said.steal),
+          said.throttled.warning,
+          said.remote.warning,
+          both(said.request),
+        ],
       },
       [
         panel.target('max by (job, instance, domain) (%s)' % worst),

@@ -49,7 +49,8 @@ local panel = import '../lib/panel.libsonnet';
         shows: 'Who had the CPU for most of the time that this VM waited. Only `domain`, `overhead` and `host` are ' +
                'others; `self` is a vCPU of the same VM, `quota` its own limit.',
         good: 'nobody, or no other.',
-        bad: ('another one with over %(warning)s: move it or cap it. `quota`: raise the limit. `self`: it may use fewer CPUs than it has vCPUs.') % said.culprit,
+        bad: ('another one with over %(warning)s: move it or cap it. `quota`: raise the limit. `self`: it may use ' +
+              'fewer CPUs than it has vCPUs.') % said.culprit,
       },
       'percentunit',
       [panel.target(

@@ -170,5 +170,6 @@ local mebibytes(value) = '%g MiB' % (value / 1024 / 1024);
       stale: said(this.stale, seconds),
       storm: said(this.storm),
     },
+    both(told):: '%(warning)s and %(critical)s' % told,
   },
 }

@@ -90,7 +90,7 @@ local columnProperties(column) =
       minVizHeight: 16,
       // Grafana leaves names the room that they take at 0.4 times the height of a bar: smaller than that they are not cut.
       maxVizHeight: 32,
-      text: { titleSize: 13, valueSize: 13 },
+      text: { titleSize: 12, valueSize: 13 },
     },
   },
 

@@ -19,9 +19,9 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from children import children_of  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "pictures"
-SECONDS_SHOWN = 65
-# So long after the first scrape there are rates.
-FIRST_RATE_SECONDS = 10
+SECONDS_SHOWN = 60
+# So long after the first scrape rates are whole, and what is recorded of them.
+FIRST_RATE_SECONDS = 15
 INSTALL_SECONDS = 180
 DRAW_SECONDS = 120
 END_SECONDS = 10
