@@ -15,8 +15,8 @@
 
     // How often rules over hours and days are evaluated. Below the 5 minutes that Prometheus looks back for a sample.
     slowInterval: '2m',
-    // How often alerts on trends of days are.
-    trendInterval: '10m',
+    // The same of rules over a week.
+    trendInterval: '4m',
 
     runbookUrl: 'https://github.com/vcpu-exporter/vcpu_exporter/blob/main/deploy/runbooks/%s.md',
     grafanaUrl: 'https://grafana.example.com',

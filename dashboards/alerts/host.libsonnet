@@ -105,21 +105,16 @@ local lib = import '../lib/rule.libsonnet';
       'The CPUs of {{ $labels.instance }} are idle {{ $value | humanizePercentage }} of the time, below %s.' % percent(below)
     ),
 
-  // No past, no prediction: a line through a few minutes leads anywhere.
   local predicted =
     local limit = limits.VcpuSaturationPredicted.info;
-    local crossing(what, series, bound) = |||
-      label_replace(
-        predict_linear(%(series)s[%(past)s], %(seconds)d) > %(bound)g
-        and %(series)s <= %(bound)g
-        and %(series)s offset %(past)s,
-        "what", "%(what)s", "", ""
-      )
-    ||| % limit { what: what, series: series, bound: bound, seconds: lib.seconds(limit.ahead) };
+    local crossing(what, series, ahead, bound) = |||
+      label_replace(%(ahead)s > %(bound)g and %(series)s <= %(bound)g, "what", "%(what)s", "", "")
+    ||| % { what: what, series: series, ahead: ahead, bound: bound };
     rule.alert(
       'VcpuSaturationPredicted',
       'info',
-      crossing('busy', recorded.hostBusy, limit.busy) + 'or\n' + crossing('density', hostDensity, limit.density),
+      crossing('busy', recorded.hostBusy, recorded.predictedBusy, limit.busy) + 'or\n' +
+      crossing('density', hostDensity, recorded.predictedDensity, limit.density),
       'A host will be full within days if it goes on like this.',
       ('{{ if eq $labels.what "busy" }}The CPUs of {{ $labels.instance }} will be busy {{ $value | humanizePercentage }} of ' +
        'the time in %(ahead)s{{ else }}{{ $labels.instance }} will carry {{ $value | humanize }} vCPUs per physical core in ' +
@@ -241,6 +236,7 @@ local lib = import '../lib/rule.libsonnet';
         densityHigh,
         densityCliff,
         reserveExhausted,
+        predicted,
         guestSteal,
         swapping,
         pageTables,
@@ -251,7 +247,6 @@ local lib = import '../lib/rule.libsonnet';
         vulnerable,
         unprotected,
       ]),
-      lib.group('alerts.trends', [predicted], config.trendInterval),
     ],
   },
 }

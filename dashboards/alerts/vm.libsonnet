@@ -28,7 +28,7 @@ local lib = import '../lib/rule.libsonnet';
       'VcpuOverprovisioned',
       'info',
       '%s >= %g\nand ignoring (domain)\n%s > %g\n' % [
-        recorded.idleVcpus,
+        recorded.idleShare,
         limit.atLeast,
         select('vcpu_host_thread_density_ratio'),
         limit.density,

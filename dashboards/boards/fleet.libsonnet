@@ -9,6 +9,8 @@ local panel = import '../lib/panel.libsonnet';
   local config = $._config,
   local recorded = $.recorded,
   local board = boardLib.new(config),
+  local said = board.said,
+  local both = board.both,
   local select = board.select,
 
   local perHost(metric) = 'max by (job, instance) (%s)' % select(metric),
@@ -27,56 +29,100 @@ local panel = import '../lib/panel.libsonnet';
   local glance = [
     panel.stat(
       'Worst contention',
-      'The host with the VM that waits longest for a physical CPU now. Under %g%% is fine, over %g%% hurts whatever runs in it.' %
-      [board.steal.warning * 100, board.steal.critical * 100],
+      {
+        shows: 'The host with the VM that waits longest for a physical CPU now, as a share of the time.',
+        good: 'under %(warning)s.' % said.steal,
+        bad: ('from %(warning)s on its users notice, from %(critical)s on whatever runs in it hurts. A click leads to ' +
+              'the host.') % said.steal,
+      },
       'percentunit',
       [panel.target('topk(1, %s)' % perHost(recorded.hostWorstContention))],
     ) + panel.thresholds(board.steal.warning, board.steal.critical)
     + panel.withName + panel.decimals(1) + panel.linked(board.graphToHost) + panel.whenEmpty('No host') + panel.wide(5),
     panel.stat(
       'VMs that wait',
-      'VMs whose worst vCPU waits over %g%% of the time. Good is 0.' % (board.steal.critical * 100),
+      {
+        shows: 'VMs whose worst vCPU waits over %(critical)s of the time.' % said.steal,
+        good: '0.',
+        bad: 'any. The table below has them, the longest wait first.',
+      },
       'short',
       [panel.target(count('%s > %g' % [select(recorded.worstContention), board.steal.critical]), 'VMs')],
     ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat(
       'Hosts too dense',
-      'Hosts with over %g vCPUs per physical core, as a whole or on one NUMA node.' % board.density.warning,
+      {
+        shows: 'Hosts with over %(warning)s vCPUs per physical core, as a whole or on one NUMA node.' % said.density,
+        good: '0.',
+        bad: 'any. Place no further VM there; from %(critical)s on move some away.' % said.density,
+      },
       'short',
       [panel.target(count('%s > %g' % [select(recorded.density), board.density.warning]), 'hosts')],
     ) + panel.thresholds(warning=board.any) + panel.wide(3),
     panel.stat(
       'VMs far from RAM',
-      'VMs of which over %g%% of the memory accesses cross NUMA nodes.' % (board.remote.warning * 100),
+      {
+        shows: 'VMs of which over %(warning)s of the memory accesses cross NUMA nodes.' % said.remote,
+        good: '0.',
+        bad: 'any. Such an access takes up to three times as long.',
+      },
       'short',
       [panel.target(count('%s > %g' % [select(recorded.misplacement), board.remote.warning]), 'VMs')],
     ) + panel.thresholds(warning=board.any) + panel.wide(3),
     panel.stat(
       'Hosts that swap',
-      'Hosts that read over %g MiB a second back from their swap: each read stops a vCPU. Good is 0.' %
-      (board.swapIn.critical / 1024 / 1024),
+      {
+        shows: 'Hosts that read over %(critical)s a second back from their swap.' % said.swapIn,
+        good: '0.',
+        bad: 'any. Each read stops a vCPU until the disk answers: move a VM away, or give the host memory.',
+      },
       'short',
       [panel.target(count('%s > %d' % [select(recorded.swapIn), board.swapIn.critical]), 'hosts')],
     ) + panel.thresholds(critical=board.any) + panel.wide(3),
     panel.stat(
       'Hosts silent',
-      'Hosts whose exporter Prometheus cannot scrape: nothing is known of their VMs.',
+      {
+        shows: 'Hosts whose exporter Prometheus cannot scrape.',
+        good: '0.',
+        bad: 'any. Nothing is known of their VMs, and no other alert of theirs can fire. Look whether the host is up.',
+      },
       'short',
       [panel.target(count('%s == 0' % select('up')), 'hosts')],
     ) + panel.thresholds(critical=board.any) + panel.wide(3),
-    panel.stat('Hosts', "Hosts that are told of, by vcpu_exporter or by another hypervisor's exporter.", 'short', [panel.target(
-      'count(%s or on (job, instance) %s)' % [select(recorded.density), select(recorded.hostWorstContention)], 'hosts'
-    )]) + panel.wide(2),
-    panel.stat('VMs', 'Virtual machines that run on them.', 'short', [
-      panel.target('sum(%s)' % select(recorded.domains), 'VMs'),
-    ]) + panel.wide(2),
+    panel.stat(
+      'Hosts',
+      {
+        shows: "Hosts that are told of, by vcpu_exporter or by another hypervisor's exporter.",
+        good: 'as many as you run.',
+        bad: 'fewer. Prometheus does not know the others, and nobody watches them.',
+      },
+      'short',
+      [panel.target(
+        'count(%s or on (job, instance) %s)' % [select(recorded.density), select(recorded.hostWorstContention)], 'hosts'
+      )],
+    ) + panel.wide(2),
+    panel.stat(
+      'VMs',
+      {
+        shows: 'Virtual machines that run on them.',
+        good: 'about as many as yesterday.',
+        bad: 'suddenly fewer. A host has lost its VMs, or its exporter is silent.',
+      },
+      'short',
+      [panel.target('sum(%s)' % select(recorded.domains), 'VMs')],
+    ) + panel.wide(2),
   ],
 
   local worst = [
     panel.table(
       'Worst VMs, and who takes their time',
-      'The VMs whose worst vCPU waits longest for a physical CPU, and the VM or host process that has the CPU meanwhile, with ' +
-      'its share of the wait. Without a culprit no single one stands out: the host is full. A click on the VM shows all of them.',
+      {
+        shows: 'The VMs whose worst vCPU waits longest for a physical CPU, and the VM or host process that has the CPU ' +
+               'meanwhile, with its share of the wait. A click on the VM shows all who do.',
+        good: 'none over %(warning)s.' % said.steal,
+        bad: ('from %s on users notice, from %s on act. A culprit with over %s is whom to move or to cap; without one ' +
+              '(-) the host is full.') % [said.steal.warning, said.steal.critical, said.culprit.warning],
+      },
       [
         panel.target('topk($top, %s)' % perVm(recorded.worstContention)),
         panel.target(worstVms(perVm(recorded.meanContention))),
@@ -93,8 +139,12 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.sortedBy('Worst vCPU waits') + panel.wide(3),
     panel.table(
       'Alerts that fire',
-      'Alerts for a page (critical) or a ticket (warning), the top of them, pages first; those that Alertmanager mutes are listed as ' +
-      'well. Good is none. Their annotations link to a runbook.',
+      {
+        shows: 'Alerts for a page (critical) or a ticket (warning), pages first; those that Alertmanager mutes are ' +
+               'listed as well. Their annotations link to a runbook.',
+        good: 'none.',
+        bad: 'a red one. Begin with that of a host: it often explains those of its VMs.',
+      },
       [panel.target('topk($top, %s or 0.5 * %s)' % [firing('critical'), firing('warning')])],
       [
         { from: 'severity', name: 'Severity', mappings: panel.words({
@@ -102,8 +152,8 @@ local panel = import '../lib/panel.libsonnet';
           warning: { text: 'warning', color: 'orange' },
         }), limits: { warning: null, critical: null }, width: 85 },
         { from: 'alertname', name: 'Alert' },
-        board.hostColumn,
-        board.vmColumn,
+        board.hostColumn { empty: '-' },
+        board.vmColumn { empty: '-' },
       ],
     ) + { options+: { sortBy: [{ displayName: 'Severity', desc: false }] } } + panel.whenEmpty('No alert fires') + panel.wide(2),
   ],
@@ -111,10 +161,21 @@ local panel = import '../lib/panel.libsonnet';
   local hosts = [
     panel.table(
       'Hosts, the worst first',
-      'Worst: the VM that waits longest. All: the share of their time that the vCPUs of the host wait, of which the SLO allows ' +
-      '%g%%. Density is in vCPUs per physical core, of the densest NUMA node; NUMA the VM furthest from its memory; swap what is ' %
-      ((1 - config.slo.objective) * 100) +
-      'read back from it per second, and what VMs have there.',
+      {
+        shows: 'How long the worst vCPU and all vCPUs of each host wait, how busy and how dense it is (vCPUs per ' +
+               'physical core, of its densest NUMA node), its VM furthest from its memory, what it reads back from the ' +
+               'swap, and what its VMs have there.',
+        good: 'green. Of the time of all vCPUs the SLO allows %(warning)s to be waited.' % said.slo,
+        bad: 'orange, then red: worst vCPU %s, all vCPUs %s and %s, busy %s, density %s, NUMA %s, swap read %s a second.' % [
+          both(said.steal),
+          said.slo.warning,
+          said.steal.warning,
+          both(said.busy),
+          both(said.density),
+          said.remote.warning,
+          said.swapIn.critical,
+        ],
+      },
       [
         panel.target('topk($top, %s)' % perHost(recorded.hostWorstContention)),
         panel.target(worstHosts(perHost(recorded.contentionOver[config.rateWindow]))),
@@ -147,14 +208,24 @@ local panel = import '../lib/panel.libsonnet';
   local steal = [
     panel.timeseries(
       'Worst contention by host',
-      'Seconds per second that the worst vCPU of each host waits for a physical CPU; the worst hosts of the time shown. Good is ' +
-      'under the lower line.',
+      {
+        shows: 'Share of the time that the worst vCPU of each host waits for a physical CPU; the worst hosts of the time ' +
+               'shown.',
+        good: 'under the lower line, %(warning)s.' % said.steal,
+        bad: ('over the upper one, %(critical)s, for more than a few minutes. A step up is a VM that came or woke; a ' +
+              'slow rise is growth.') % said.steal,
+      },
       'percentunit',
       [panel.target(board.topGauge(select(recorded.hostWorstContention)))],
     ) + panel.thresholdLines(board.steal.warning, board.steal.critical) + panel.linked(board.graphToHost),
     panel.timeseries(
       'Share of vCPU time that is waited',
-      'By all vCPUs of a cluster together, and the worst vCPU of it. The line is what the SLO allows over 30 days.',
+      {
+        shows: 'By all vCPUs of a cluster together, and by the worst vCPU of it.',
+        good: 'all of them under the line, %(warning)s, which is what the SLO allows over 30 days.' % said.slo,
+        bad: ('all of them over it, %(warning)s: the error budget goes, and VcpuSchedulingSloBurn tells how fast. The ' +
+              "worst alone is one VM's trouble.") % said.slo,
+      },
       'percentunit',
       [
         panel.target(cluster(recorded.clusterContention), '{{cluster}} {{hypervisor}} all'),
@@ -166,42 +237,95 @@ local panel = import '../lib/panel.libsonnet';
   local full = [
     panel.bargauge(
       'Densest hosts',
-      'vCPUs per physical core, of the host or of its densest NUMA node. Up to %g is good, from %g on VMs wait for each other.' %
-      [board.density.warning, board.density.critical],
+      {
+        shows: 'vCPUs per physical core, of the host or of its densest NUMA node.',
+        good: 'up to %(warning)s.' % said.density,
+        bad: 'over %(warning)s place nothing more there; from %(critical)s on VMs wait for each other.' % said.density,
+      },
       'short',
       [panel.target('sort_desc(topk($top, %s))' % perHost(recorded.density))],
     ) + panel.thresholds(board.density.warning, board.density.critical) + panel.decimals(2) + panel.linked(board.graphToHost),
     panel.bargauge(
       'Busiest hosts',
-      'Share of CPU time that is used. Over %g%% nothing is left for what is critical.' % (board.busy.warning * 100),
+      {
+        shows: "Share of the host's CPU time that is used.",
+        good: 'under %(warning)s: the rest is for what is critical.' % said.busy,
+        bad: 'from %(warning)s on the reserve is gone, from %(critical)s on the host is full.' % said.busy,
+      },
       'percentunit',
       [panel.target('sort_desc(topk($top, %s))' % perHost(recorded.hostBusy))],
     ) + panel.thresholds(board.busy.warning, board.busy.critical) + panel.maximum(1) + panel.decimals(0)
     + panel.linked(board.graphToHost),
     panel.bargauge(
       'VMs far from their memory',
-      'Share of memory accesses that cross NUMA nodes. 0 is good; a cross access takes up to three times as long.',
+      {
+        shows: "Share of a VM's memory accesses that are expected to cross NUMA nodes.",
+        good: '0%.',
+        bad: 'from %(warning)s on: such an access takes up to three times as long. Bind the VM to one node.' % said.remote,
+      },
       'percentunit',
       [panel.target('sort_desc(topk($top, %s))' % select(recorded.misplacement), '{{domain}} on {{instance}}')],
     ) + panel.thresholds(board.remote.warning) + panel.maximum(1) + panel.decimals(0) + panel.linked(board.graphToVm),
     panel.bargauge(
       'Hosts with VMs in the swap',
-      "Memory of VMs that lies in the host's swap. It costs nothing until it is read back.",
+      {
+        shows: "Memory of VMs that lies in the host's swap.",
+        good: 'none.',
+        bad: 'any, if it is read back: "Swap read" above. What only lies there costs nothing yet.',
+      },
       'bytes',
       [panel.target('sort_desc(topk($top, %s > 0))' % perHost(recorded.swapped))],
     ) + panel.thresholds(warning=board.any) + panel.linked(board.graphToHost) + panel.whenEmpty('None'),
   ],
 
+  local trend = config.alerts.VcpuSaturationPredicted.info,
+  local untilThen = 'No host with a past of %s' % trend.past,
+  local room = [
+    board.spare(recorded) + panel.wide(2),
+    panel.bargauge(
+      'Busiest hosts in %s' % trend.ahead,
+      {
+        shows: 'Share of the CPU time that will be used in %s, by the line through the last %s.' % [trend.ahead, trend.past],
+        good: 'under %(warning)s.' % said.predictedBusy,
+        bad: ('from %(warning)s on the host will be full: place new VMs elsewhere, or order hosts while there is time. ' +
+              'A single step, a VM that came, tilts the line as well.') % said.predictedBusy,
+      },
+      'percentunit',
+      [panel.target('sort_desc(topk($top, %s))' % perHost(recorded.predictedBusy))],
+    ) + panel.thresholds(board.predictedBusy.warning) + panel.maximum(1) + panel.decimals(0) + panel.linked(board.graphToHost)
+    + panel.whenEmpty(untilThen),
+    panel.bargauge(
+      'Densest hosts in %s' % trend.ahead,
+      {
+        shows: 'vCPUs per physical core of the whole host in %s, by the line through the last %s.' % [trend.ahead, trend.past],
+        good: 'up to %(warning)s.' % said.predictedDensity,
+        bad: 'over %(warning)s: place new VMs elsewhere, or have vCPUs given back.' % said.predictedDensity,
+      },
+      'short',
+      [panel.target('sort_desc(topk($top, %s))' % perHost(recorded.predictedDensity))],
+    ) + panel.thresholds(board.predictedDensity.warning) + panel.decimals(2) + panel.linked(board.graphToHost)
+    + panel.whenEmpty(untilThen),
+  ],
+
   local trends = [
     panel.timeseries(
       'CPUs busy by cluster',
-      'Share of all CPU time of a cluster that is used.',
+      {
+        shows: 'Share of all CPU time of a cluster that is used.',
+        good: "under %(warning)s, with one host's share to spare if one may fail." % said.busy,
+        bad: 'over %(warning)s the cluster has no reserve, over %(critical)s no VM finds room: order hosts.' % said.busy,
+      },
       'percentunit',
       [panel.target(cluster(recorded.clusterBusy), '{{cluster}}')],
     ) + panel.few + panel.thresholdLines(board.busy.warning, board.busy.critical) + panel.maximum(1),
     panel.timeseries(
       'Density by cluster',
-      'vCPUs per physical core, all hosts of a cluster together.',
+      {
+        shows: 'vCPUs per physical core, all hosts of a cluster together.',
+        good: 'up to %(warning)s.' % said.density,
+        bad: ('over %(warning)s moving VMs helps no more; from %(critical)s on all of them wait: order hosts, or shrink ' +
+              'VMs.') % said.density,
+      },
       'short',
       [panel.target(cluster(recorded.clusterDensity), '{{cluster}}')],
     ) + panel.few + panel.thresholdLines(board.density.warning, board.density.critical),
@@ -217,7 +341,8 @@ local panel = import '../lib/panel.libsonnet';
         dashboard.row('The worst VMs', 10, worst),
         dashboard.row('The worst hosts', 10, hosts),
         dashboard.row('Steal', 9, steal),
-        dashboard.row('Full hosts, far memory, swap', 9, full),
+        dashboard.row('Full hosts, far memory, swap', 11, full),
+        dashboard.row('Room: what can be given back, and what will be full', 11, room),
         dashboard.row('Clusters', 8, trends),
       ],
     ),

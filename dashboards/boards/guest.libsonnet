@@ -8,6 +8,7 @@ local panel = import '../lib/panel.libsonnet';
   local config = $._config,
   local recorded = $.recorded,
   local board = boardLib.new(config),
+  local said = board.said,
   local select = board.select,
   local rate = board.rate,
   local steal = board.guestSteal.warning,
@@ -16,25 +17,41 @@ local panel = import '../lib/panel.libsonnet';
   local glance = [
     panel.stat(
       'Worst steal',
-      'The machine that waits longest for the CPUs of the machine below. Over %g%% ask the provider, or move.' % (steal * 100),
+      {
+        shows: 'The machine that waits longest for the CPUs of the machine below, as a share of the time.',
+        good: 'under %(warning)s.' % said.guestSteal,
+        bad: 'from %(warning)s on: ask the provider, or move.' % said.guestSteal,
+      },
       'percentunit',
       [panel.target('topk(1, %s)' % select(recorded.guestSteal))],
     ) + panel.thresholds(steal) + panel.withName + panel.decimals(1) + panel.wide(2),
     panel.stat(
       'Machines that wait',
-      'Machines over %g%%. Good is 0.' % (steal * 100),
+      {
+        shows: 'Machines that wait over %(warning)s of the time.' % said.guestSteal,
+        good: '0.',
+        bad: 'any. The table below has them, the worst first.',
+      },
       'short',
       [panel.target('count(%s > %g) or vector(0)' % [select(recorded.guestSteal), steal], 'machines')],
     ) + panel.thresholds(warning=board.any),
     panel.stat(
       'Machines',
-      'Machines with an exporter that run under a hypervisor.',
+      {
+        shows: 'Machines with an exporter that run under a hypervisor.',
+        good: 'as many as you have.',
+        bad: 'fewer: the others are not watched.',
+      },
       'short',
       [panel.target('count(%s)' % select('vcpu_guest_info'), 'machines')],
     ) + panel.whenEmpty('0'),
     panel.stat(
       'Hypervisors',
-      'Under which hypervisor how many of them run.',
+      {
+        shows: 'Under which hypervisor how many of them run.',
+        good: 'what you know of them.',
+        bad: 'one that you did not expect: the machine is not where you think.',
+      },
       'short',
       [panel.target('count by (hypervisor) (%s)' % select('vcpu_guest_info'), '{{hypervisor}}')],
     ) + panel.withName + panel.wide(2) + panel.whenEmpty('None'),
@@ -43,14 +60,22 @@ local panel = import '../lib/panel.libsonnet';
   local waits = [
     panel.timeseries(
       'Steal',
-      'Share of the time that the CPUs of each machine had work and were not run by the hypervisor, mean over its CPUs. ' +
-      'Good is under the line.',
+      {
+        shows: 'Share of the time that the CPUs of each machine had work and were not run by the hypervisor, mean over ' +
+               'its CPUs.',
+        good: 'under the line, %(warning)s.' % said.guestSteal,
+        bad: 'over the line, %(warning)s, for more than some minutes.' % said.guestSteal,
+      },
       'percentunit',
       [panel.target(board.topGauge(select(recorded.guestSteal)))],
     ) + panel.thresholdLines(steal),
     panel.timeseries(
       'Steal by CPU',
-      'The CPUs that wait longest. One alone shares its physical CPU; all alike is a full or capped host.',
+      {
+        shows: 'The CPUs that wait longest.',
+        good: 'under the line, %(warning)s.' % said.guestSteal,
+        bad: 'over %(warning)s: one alone shares its physical CPU, all alike is a full or capped host.' % said.guestSteal,
+      },
       'percentunit',
       [panel.target(
         '%s and topk($top, increase(%s))' % [
@@ -65,7 +90,12 @@ local panel = import '../lib/panel.libsonnet';
   local work = [
     panel.table(
       'Machines, the worst first',
-      "Steal that comes with busy CPUs is the hypervisor's; steal at low load often is a limit that was bought (burst credits).",
+      {
+        shows: 'Steal, what the machine uses, and under which hypervisor it runs.',
+        good: 'steal under %(warning)s.' % said.guestSteal,
+        bad: ('from %s on. With busy CPUs (orange from %s, red from %s) it is a full host below, at low load often a limit that was ' +
+              'bought (burst credits).') % [said.guestSteal.warning, said.busy.warning, said.busy.critical],
+      },
       [
         panel.target('max by (job, instance) (%s)' % select(recorded.guestSteal)),
         panel.target('max by (job, instance, hypervisor) (%s)' % select('vcpu_guest_info')),
@@ -85,7 +115,11 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.sortedBy('Steal'),
     panel.timeseries(
       'CPU by mode',
-      'Logical CPUs occupied, by what occupied them; steal is what the machine below took.',
+      {
+        shows: 'Logical CPUs occupied, by what occupied them.',
+        good: "user and system, the machine's own work.",
+        bad: 'any steal that stays: that is what the machine below took.',
+      },
       'short',
       [panel.target('sum by (mode) (%s and on (job, instance) %s) > 0' % [
         rate('vcpu_host_cpu_seconds_total', 'mode!~"idle|iowait"'),

@@ -8,6 +8,7 @@ local panel = import '../lib/panel.libsonnet';
   local config = $._config,
   local recorded = $.recorded,
   local board = boardLib.new(config),
+  local said = board.said,
   // Of VMs of other hypervisors nothing but the contention is told.
   local known = ['vcpu_domain_info', recorded.worstContention],
   local select(metric, matchers='') =
@@ -33,15 +34,24 @@ local panel = import '../lib/panel.libsonnet';
   local glance = [
     panel.stat(
       'Worst vCPU waits',
-      'Share of the time that the worst vCPU of this VM was ready to run and had no physical CPU; without what its own quota ' +
-      'stopped. Under %g%% is fine, over %g%% hurts.' % [board.steal.warning * 100, board.steal.critical * 100],
+      {
+        shows: 'Share of the time that the worst vCPU of this VM was ready to run and had no physical CPU, without what ' +
+               'its own quota stopped.',
+        good: 'under %(warning)s: it is not the CPU, look at disks and memory below.' % said.steal,
+        bad: 'from %(warning)s on users notice, from %(critical)s on it hurts.' % said.steal,
+      },
       'percentunit',
       [panel.target('max(%s)' % select(recorded.worstContention), 'waits')],
     ) + panel.thresholds(board.steal.warning, board.steal.critical) + panel.decimals(1) + panel.wide(3),
     panel.stat(
       'Mostly taken by',
-      'Who had the CPU for most of the time that this VM waited. Only `domain`, `overhead` and `host` are others; `self` is a ' +
-      'vCPU of the same VM, `quota` its own limit.',
+      {
+        shows: 'Who had the CPU for most of the time that this VM waited. Only `domain`, `overhead` and `host` are ' +
+               'others; `self` is a vCPU of the same VM, `quota` its own limit.',
+        good: 'nobody, or no other.',
+        bad: ('another one with over %(warning)s: move it or cap it. `quota`: raise the limit. `self`: it may use ' +
+              'fewer CPUs than it has vCPUs.') % said.culprit,
+      },
       'percentunit',
       [panel.target(
         'topk(1, %s / ignoring (culprit_kind, culprit) group_left () (sum by (job, instance, domain) (%s) > 0))' % [
@@ -54,37 +64,61 @@ local panel = import '../lib/panel.libsonnet';
     + panel.wide(6),
     panel.stat(
       'Waiting right now',
-      'The longest wait for a CPU that goes on at this moment. 0: none waits.',
+      {
+        shows: 'The longest wait for a CPU that goes on at this moment.',
+        good: '0, none waits, or some milliseconds.',
+        bad: 'from %(critical)s on: this vCPU is starved, its guest stands still. Look who runs on its CPU.' % said.waiting,
+      },
       's',
       [panel.target('max(%s)' % select('vcpu_waiting_seconds'), 'waiting')],
     ) + panel.thresholds(critical=board.waiting.critical) + panel.whenEmpty('Not told') + panel.wide(3),
     panel.stat(
       'Quota',
-      'Share of the periods with work in which its own CPU quota stopped it. Good is 0; its limit, no other VM.',
+      {
+        shows: 'Share of the periods with work in which its own CPU quota stopped it.',
+        good: '0%, or no quota.',
+        bad: 'from %(warning)s on: its limit slows it down, and no other VM is to blame.' % said.throttled,
+      },
       'percentunit',
       [panel.target('max(%s)' % select(recorded.throttledPeriods), 'stopped')],
     ) + panel.thresholds(board.throttled.warning) + panel.decimals(1) + panel.whenEmpty('No quota') + panel.wide(2),
     panel.stat(
       'CPUs used',
-      "CPUs' worth of time that its vCPUs run.",
+      {
+        shows: "CPUs' worth of time that its vCPUs run.",
+        good: 'some room below its number of vCPUs.',
+        bad: 'all of them: the work needs more vCPUs. Far below, for days: fewer would do.',
+      },
       'short',
       [panel.target('sum(%s)' % select(recorded.run), 'CPUs')],
     ) + panel.decimals(2) + panel.wide(2),
     panel.stat(
       'Far memory',
-      'Share of its memory accesses that cross NUMA nodes. Good is 0.',
+      {
+        shows: 'Share of its memory accesses that are expected to cross NUMA nodes.',
+        good: '0%.',
+        bad: 'from %(warning)s on: such an access takes up to three times as long. Bind it to one node.' % said.remote,
+      },
       'percentunit',
       [panel.target('max(%s)' % select('vcpu_domain_numa_misplacement_ratio'), 'far')],
     ) + panel.thresholds(board.remote.warning) + panel.decimals(0) + panel.whenEmpty('Not told') + panel.wide(3),
     panel.stat(
       'Swapped',
-      "Memory of this VM in the host's swap.",
+      {
+        shows: "Memory of this VM in the host's swap.",
+        good: 'nothing.',
+        bad: 'any, once it is read back: see "Major faults".',
+      },
       'bytes',
       [panel.target('sum(%s)' % select('vcpu_domain_swap_bytes'), 'swapped')],
     ) + panel.thresholds(warning=board.any) + panel.whenEmpty('Not told') + panel.wide(2),
     panel.stat(
       'Slowest disk',
-      'Mean time that a request to its slowest disk takes.',
+      {
+        shows: 'Mean time that a request to its slowest disk takes.',
+        good: 'under %(warning)s, and as always.' % said.request,
+        bad: 'from %(warning)s on if that is new, from %(critical)s on in any case.' % said.request,
+      },
       's',
       [panel.target('max(%s)' % select(recorded.block), 'a request')],
     ) + panel.thresholds(board.request.warning, board.request.critical) + panel.whenEmpty('No requests') + panel.wide(3),
@@ -93,8 +127,13 @@ local panel = import '../lib/panel.libsonnet';
   local taken = [
     panel.timeseries(
       'Who has the CPU while it waits',
-      "Seconds waited per second by all its vCPUs, by who ran meanwhile. domain: another VM's vCPU, overhead: another VM's " +
-      'other threads, host: a process of the host, self: another vCPU of this VM, quota: its own limit, idle: the CPU was waking up.',
+      {
+        shows: "Seconds waited per second by all its vCPUs, by who ran meanwhile. domain: another VM's vCPU, overhead: " +
+               "another VM's other threads, host: a process of the host, self: another vCPU of this VM, quota: its own " +
+               'limit, idle: the CPU was waking up.',
+        good: 'a low band, or its own colours alone.',
+        bad: 'a band of another VM or of the host that is high and stays: whom to move or to cap.',
+      },
       's',
       [panel.target(
         '%s and topk($top, %s) > 0' % [
@@ -106,8 +145,12 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.stacked + panel.colours(kindColours) + panel.wide(3),
     panel.table(
       'Culprits now',
-      'The same, ranked. A click on a VM shows it. Kind `domain` and `overhead` are other VMs, `host` are processes of the ' +
-      'host. Good is nobody; the first who has over %g%% is whom to move or to cap.' % (board.culprit.warning * 100),
+      {
+        shows: 'The same, ranked. A click on a VM shows it. Kind `domain` and `overhead` are other VMs, `host` are ' +
+               'processes of the host.',
+        good: 'nobody.',
+        bad: 'one with over %(warning)s: whom to move or to cap. Many with little each: the host is full.' % said.culprit,
+      },
       [
         panel.target('topk($top, (%s) > 0)' % culprits),
         panel.target('((%s) and topk($top, %s)) / ignoring (culprit_kind, culprit, vm, rest) group_left () (%s > 0)' % [
@@ -127,13 +170,21 @@ local panel = import '../lib/panel.libsonnet';
   local vcpus = [
     panel.timeseries(
       'Contention by vCPU',
-      'Share of the time that each vCPU waits for a CPU. One alone points at its CPU or its pin, all alike at a full host.',
+      {
+        shows: 'Share of the time that each vCPU waits for a CPU.',
+        good: 'all under the lower line, %(warning)s.' % said.steal,
+        bad: 'over the upper one, %(critical)s: one alone points at its CPU or its pin, all alike at a full host.' % said.steal,
+      },
       'percentunit',
       [panel.target(board.topGauge(select(recorded.contention)), vcpu)],
     ) + panel.thresholdLines(board.steal.warning, board.steal.critical),
     panel.timeseries(
       'Run time by vCPU',
-      'Share of the time that each vCPU has a CPU. Near 100%: it has no time left. Near 0: it may be one too many.',
+      {
+        shows: 'Share of the time that each vCPU has a CPU.',
+        good: 'some room below 100%, and all alike.',
+        bad: 'near 100%: it has no time left. Near 0% for days: it is one too many.',
+      },
       'percentunit',
       [panel.target(
         '%s and topk($top, %s)' % [
@@ -145,8 +196,11 @@ local panel = import '../lib/panel.libsonnet';
     ),
     panel.timeseries(
       'Mean wait by vCPU',
-      'How long each vCPU waited on average each time it was put on a CPU. Good is under a millisecond; one alone above the others ' +
-      'has a CPU that others use.',
+      {
+        shows: 'How long each vCPU waited on average each time it was put on a CPU.',
+        good: 'under a millisecond.',
+        bad: 'some milliseconds; one vCPU alone above the others has a CPU that others use.',
+      },
       's',
       [panel.target(
         '%s / (%s > 0) and topk($top, %s)' % [
@@ -159,8 +213,11 @@ local panel = import '../lib/panel.libsonnet';
     ),
     panel.timeseries(
       'How long a wait takes',
-      'Run-queue latency: of all waits of its vCPUs that ended, the median, the 99th and the 99.9th percentile. Fine is under ' +
-      'a few milliseconds; more is what users feel as jitter.',
+      {
+        shows: 'Run-queue latency: of all waits of its vCPUs that ended, the median, the 99th and the 99.9th percentile.',
+        good: 'under a few milliseconds.',
+        bad: 'more, which users feel as jitter: tens of milliseconds in 1 of 100 waits make every page slow.',
+      },
       's',
       [
         panel.target(quantile(0.5), 'median'),
@@ -173,8 +230,11 @@ local panel = import '../lib/panel.libsonnet';
   local switches = [
     panel.timeseries(
       'Switches by vCPU',
-      'Per second. Involuntary: another task took its CPU. Over %g a second with contention is a storm: pin it.' %
-      config.alerts.VcpuContextSwitchStorm.warning.above,
+      {
+        shows: 'Per second. Voluntary: it had nothing to do. Involuntary: another task took its CPU.',
+        good: 'involuntary near 0.',
+        bad: 'involuntary over the line, %(warning)s a second, with contention: a storm. Pin it, or make room.' % said.storm,
+      },
       'cps',
       [panel.target(
         '%s and topk($top, %s)' % [
@@ -184,10 +244,15 @@ local panel = import '../lib/panel.libsonnet';
         ],
         'vCPU {{vcpu}} {{kind}}'
       )],
-    ) + panel.thresholdLines(config.alerts.VcpuContextSwitchStorm.warning.above),
+    ) + panel.thresholdLines(board.storm.warning),
     panel.table(
       'vCPUs now',
-      'Where each vCPU is and what it does. Allowed: how many CPUs it may use; 1 is pinned.',
+      {
+        shows: 'Where each vCPU is and what it does. Steal is the wait with what a quota stopped. Allowed: how many CPUs ' +
+               'it may use; 1 is pinned.',
+        good: 'waits under %(warning)s, all on the node of its memory, few migrations.' % said.steal,
+        bad: 'waits from %(warning)s (orange) or %(critical)s (red) on; two vCPUs that are pinned to one CPU.' % said.steal,
+      },
       [
         panel.target('max by (job, instance, vcpu) (%s)' % select(recorded.contention)),
         panel.target(byVcpu(rate('vcpu_run_seconds_total'))),
@@ -215,19 +280,31 @@ local panel = import '../lib/panel.libsonnet';
   local numa = [
     panel.timeseries(
       'Memory by NUMA node',
-      'Where its memory lies. Good is all on the nodes on which its vCPUs run.',
+      {
+        shows: 'Where its memory lies.',
+        good: 'all on the nodes on which its vCPUs run, beside.',
+        bad: 'on other nodes: bind it (`numatune`), and have the pages moved (`migratepages`).',
+      },
       'bytes',
       [panel.target('sum by (numa_node) (%s)' % select('vcpu_domain_memory_bytes'), 'node {{numa_node}}')],
     ) + panel.few + panel.stacked,
     panel.timeseries(
       'vCPUs by NUMA node',
-      'How many of its vCPUs last ran on each node.',
+      {
+        shows: 'How many of its vCPUs last ran on each node.',
+        good: 'steady, where its memory is.',
+        bad: 'they wander from node to node: each move leaves its memory behind.',
+      },
       'short',
       [panel.target('count_values("numa_node", %s)' % select('vcpu_numa_node'), 'node {{numa_node}}')],
     ) + panel.few + panel.stacked,
     panel.timeseries(
       'Far memory accesses',
-      'The share of its memory accesses that cross nodes, by where its vCPUs run and its memory lies. Good is 0.',
+      {
+        shows: 'The share of its memory accesses that cross nodes, by where its vCPUs run and its memory lies.',
+        good: '0%.',
+        bad: 'over the line, %(warning)s.' % said.remote,
+      },
       'percentunit',
       [panel.target('max by (job, instance, domain) (%s)' % select('vcpu_domain_numa_misplacement_ratio'), 'far')],
     ) + panel.few + panel.thresholdLines(board.remote.warning) + panel.maximum(1),
@@ -236,7 +313,11 @@ local panel = import '../lib/panel.libsonnet';
   local disks = [
     panel.timeseries(
       'Time of a request',
-      'Mean time that a request to each disk takes, waiting for a throttle included. A jump against its own past is what hurts.',
+      {
+        shows: 'Mean time that a request to each disk takes, waiting for a throttle included.',
+        good: 'steady, and under the lower line, %(warning)s.' % said.request,
+        bad: 'a jump against its own past; over the upper line, %(critical)s, in any case.' % said.request,
+      },
       's',
       [panel.target(
         'sum by (device, op) (%s) / (sum by (device, op) (%s) > 0)' % [
@@ -248,13 +329,22 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.thresholdLines(board.request.warning, board.request.critical),
     panel.timeseries(
       'Requests',
-      'Requests per second that ended.',
+      {
+        shows: 'Requests per second that ended.',
+        good: 'as its work asks for.',
+        bad: 'a flat top is a throttle or the end of what the disk can do. None at all while the guest waits for I/O: ' +
+             'it hangs.',
+      },
       'iops',
       [panel.target('sum by (device, op) (%s)' % rate('vcpu_domain_block_requests_total'), '{{device}} {{op}}')],
     ),
     panel.timeseries(
       'Bytes',
-      'Read and written per second.',
+      {
+        shows: 'Read and written per second.',
+        good: 'as its work asks for.',
+        bad: 'a flat top, while a request takes longer: a throttle, or the end of what the disk can do.',
+      },
       'Bps',
       [panel.target('sum by (device, op) (%s)' % rate('vcpu_domain_block_bytes_total', 'op=~"read|write"'), '{{device}} {{op}}')],
     ),
@@ -263,7 +353,11 @@ local panel = import '../lib/panel.libsonnet';
   local limits = [
     panel.timeseries(
       'Used, and what its quota allows',
-      "CPUs' worth of time. Where the used touches the allowed, its own quota stops it, and no other VM is to blame.",
+      {
+        shows: "CPUs' worth of time.",
+        good: 'used stays below allowed, or there is no quota.',
+        bad: 'used touches allowed, and stopped rises: its own quota is too small.',
+      },
       'short',
       [
         panel.target('sum(%s)' % rate('vcpu_run_seconds_total'), 'used by vCPUs'),
@@ -273,14 +367,22 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.few,
     panel.timeseries(
       'Periods stopped by the quota',
-      'Share of its periods with work in which the quota was used up. Good is 0.',
+      {
+        shows: 'Share of its periods with work in which the quota was used up.',
+        good: '0%.',
+        bad: 'over the line, %(warning)s: raise the quota, or give the work more time.' % said.throttled,
+      },
       'percentunit',
       [panel.target('max(%s)' % select(recorded.throttledPeriods), 'stopped')],
     ) + panel.few + panel.thresholdLines(board.throttled.warning) + panel.maximum(1),
     panel.timeseries(
       'Pressure of its group',
-      'Share of the time that some of its threads stood still for want of CPU, memory or I/O (PSI). A control group of its own ' +
-      'in cgroup version 2 tells that.',
+      {
+        shows: 'Share of the time that some of its threads stood still for want of CPU, memory or I/O (PSI). A control ' +
+               'group of its own in cgroup version 2 tells that.',
+        good: 'near 0%.',
+        bad: 'memory that stays above 0: it swaps. I/O near 100%: it does nothing but wait for disks.',
+      },
       'percentunit',
       [panel.target(
         'max by (resource) (%s)' % rate('vcpu_domain_pressure_seconds_total', 'kind="some"'), '{{resource}}'
@@ -291,19 +393,33 @@ local panel = import '../lib/panel.libsonnet';
   local rest = [
     panel.timeseries(
       'Its other threads wait',
-      'Seconds waited per second by its emulator, I/O, vhost and worker threads: slow disks and networks begin here.',
+      {
+        shows: 'Seconds waited per second by its emulator, I/O, vhost and worker threads.',
+        good: 'near 0.',
+        bad: "what grows with the vCPUs' waits: slow disks and networks begin here. Give these threads CPUs of their " +
+             'own (`emulatorpin`).',
+      },
       's',
       [panel.target('sum by (role) (%s)' % rate('vcpu_domain_thread_steal_seconds_total'), '{{role}}')],
     ) + panel.few,
     panel.timeseries(
       'Its other threads run',
-      'CPUs that they use, beside the vCPUs.',
+      {
+        shows: 'CPUs that they use, beside the vCPUs.',
+        good: 'little against its vCPUs.',
+        bad: 'a whole CPU and more: it costs the host more than its vCPUs tell.',
+      },
       'short',
       [panel.target('sum by (role) (%s)' % rate('vcpu_domain_thread_run_seconds_total'), '{{role}}')],
     ) + panel.few + panel.stacked,
     panel.timeseries(
       'Memory',
-      "What it may use at most, what its balloon leaves it, and what lies in the host's swap: good is nothing there.",
+      {
+        shows: "What it may use at most, what its balloon leaves it, and what lies in the host's swap.",
+        good: 'nothing in the swap.',
+        bad: "a balloon far below the maximum makes the guest swap, and what is in the host's swap stops vCPUs when it " +
+             'is read.',
+      },
       'bytes',
       [
         panel.target('sum(%s)' % select('vcpu_domain_memory_max_bytes'), 'maximum'),
@@ -313,7 +429,11 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.few,
     panel.timeseries(
       'Major faults',
-      'Page faults per second that waited for a disk or the swap; each stops a thread for as long.',
+      {
+        shows: 'Page faults per second that waited for a disk or the swap.',
+        good: '0, but for a start or a migration.',
+        bad: 'any that stay: each stops a thread of the VM until the disk answers.',
+      },
       'cps',
       [panel.target('sum(%s)' % rate('vcpu_domain_major_faults_total'), 'major faults')],
     ) + panel.few,
@@ -322,13 +442,21 @@ local panel = import '../lib/panel.libsonnet';
   local kvm = [
     panel.timeseries(
       'Exits from the guest',
-      'Per second, by reason: each costs some microseconds. Many of `io` and `mmio` want virtio, many of `halt` are sleeps.',
+      {
+        shows: 'Per second, by reason. Each costs some microseconds.',
+        good: 'mostly `halt` (it sleeps) and `irq`.',
+        bad: 'tens of thousands of one kind: many of `io` and `mmio` want virtio devices.',
+      },
       'cps',
       [panel.target('sum by (reason) (%s)' % rate('vcpu_kvm_exits_total'), '{{reason}}')],
     ) + panel.stacked,
     panel.timeseries(
       'Halted, and polling',
-      'Seconds per second of all its vCPUs. halted: asleep, for want of work. Polling in vain is CPU time of the host that does nothing.',
+      {
+        shows: 'Seconds per second of all its vCPUs. halted: asleep, for want of work.',
+        good: 'polling that ends in success, and little of it in vain.',
+        bad: "polling in vain near a CPU's worth: CPU time of the host that does nothing. Lower `halt_poll_ns`.",
+      },
       's',
       [
         panel.target('sum(%s)' % rate('vcpu_kvm_halt_wait_seconds_total'), 'halted'),
@@ -337,7 +465,12 @@ local panel = import '../lib/panel.libsonnet';
     ) + panel.few,
     panel.table(
       'Who it is',
-      'Its VMM, and what OpenStack, KubeVirt, Proxmox and people call it.',
+      {
+        shows: 'Its VMM, and what OpenStack, KubeVirt, Proxmox and people call it.',
+        good: 'a project or a title: it has an owner to ask.',
+        bad: "runs by `tcg`: it is emulated and slow in everything, KVM is missing. No uuid: nobody's VM, see " +
+             '`vcpu_domain_info` for its user.',
+      },
       [
         panel.target(select('vcpu_domain_info')),
         panel.target(
@@ -355,7 +488,7 @@ local panel = import '../lib/panel.libsonnet';
         { from: 'kubevirt_namespace', name: 'Namespace', width: 95 },
         { from: 'proxmox_vmid', name: 'Proxmox id', width: 95 },
       ],
-    ) + panel.wide(2),
+    ) + panel.wide(3),
   ],
 
   grafanaDashboards+:: {

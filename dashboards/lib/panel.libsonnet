@@ -2,10 +2,11 @@
 // Panels of a Grafana dashboard. Size and place are given by dashboard.libsonnet.
 local prometheus = { type: 'prometheus', uid: '$datasource' };
 
+// A description teaches: what is shown, what good looks like, and from when on it is bad. Grafana reads it as Markdown.
 local panel(type, title, description, unit, targets) = {
   type: type,
   title: title,
-  description: description,
+  description: '%s\n\n**Good:** %s\n\n**Bad:** %s' % [description.shows, description.good, description.bad],
   datasource: prometheus,
   targets: [
     targets[i] { refId: std.char(std.codepoint('A') + i), datasource: prometheus }
@@ -87,8 +88,9 @@ local columnProperties(column) =
       sizing: 'manual',
       minVizWidth: 8,
       minVizHeight: 16,
-      maxVizHeight: 24,
-      text: { titleSize: 13, valueSize: 13 },
+      // Grafana leaves names the room that they take at 0.4 times the height of a bar: smaller than that they are not cut.
+      maxVizHeight: 32,
+      text: { titleSize: 12, valueSize: 13 },
     },
   },
 

@@ -40,6 +40,18 @@ local lib = import '../lib/rule.libsonnet';
   ]),
   local byWindow = { [window]: over(window) for window in windows },
 
+  // No past, no prediction: a line through a few minutes leads anywhere.
+  local trend = config.alerts.VcpuSaturationPredicted.info,
+  local predicted(metric, series) = rule.record(
+    'instance', metric, 'ratio_predicted' + trend.ahead, |||
+      predict_linear(%(series)s[%(past)s], %(seconds)d)
+      and %(series)s
+      and %(series)s offset %(past)s
+    ||| % trend { series: series, seconds: lib.seconds(trend.ahead) }
+  ),
+  local predictedBusy = predicted('vcpu_host_cpu_busy', busy.record),
+  local predictedDensity = predicted('vcpu_host_thread_density', rule.select('vcpu_host_thread_density_ratio')),
+
   local byCluster(expr) = '%s by (%s) (%s)' % [expr[0], config.clusterLabels, expr[1]],
   local logicalCpus = rule.select('vcpu_host_logical_cpus'),
   local clusterContention = rule.recordRate('cluster', 'vcpu_contention', 'avg_ratio', '%s / %s' % [
@@ -60,6 +72,8 @@ local lib = import '../lib/rule.libsonnet';
     hostBusy: busy.record,
     hostWorstContention: worst.record,
     contendedVcpus: vcpus.record,
+    predictedBusy: predictedBusy.record,
+    predictedDensity: predictedDensity.record,
     guestSteal: guestSteal.record,
     clusterContention: clusterContention.record,
     clusterWorstContention: clusterWorst.record,
@@ -75,6 +89,7 @@ local lib = import '../lib/rule.libsonnet';
         'rules.slo', [byWindow[window] for window in windows if window != config.rateWindow], config.slowInterval
       ),
       lib.group('rules.cluster', [clusterContention, clusterWorst, clusterBusy, clusterDensity]),
+      lib.group('rules.trends', [predictedBusy, predictedDensity], config.trendInterval),
     ],
   },
 }

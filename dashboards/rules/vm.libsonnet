@@ -74,22 +74,19 @@ local lib = import '../lib/rule.libsonnet';
   ),
 
   // Two samples a window apart cost less than a rate over all between: a VM that is older has not counted anew. Polling for
-  // work while halted is no work. A VM with one vCPU has none to spare.
+  // work while halted is no work.
   local overprovisioned = limits.VcpuOverprovisioned.info,
   local runTotal = rule.select('vcpu_run_seconds_total'),
   local pollTotal = rule.select('vcpu_kvm_halt_poll_seconds_total'),
   local idle = rule.record(
-    'instance_domain', 'vcpu_idle_vcpus', 'ratio' + overprovisioned.window, |||
-      (
-        count without (vcpu) (
-          (
-            %(run)s - %(run)s offset %(window)s
-            - (sum without (result) (clamp_min(%(poll)s - %(poll)s offset %(window)s, 0)) or %(run)s * 0)
-          ) / %(seconds)d < %(idle)g
-          and
-          %(run)s >= %(run)s offset %(window)s
-        )
-        / (count without (vcpu) (%(run)s) > 1)
+    'instance_domain', 'vcpu_idle_vcpus', 'count' + overprovisioned.window, |||
+      count without (vcpu) (
+        (
+          %(run)s - %(run)s offset %(window)s
+          - (sum without (result) (clamp_min(%(poll)s - %(poll)s offset %(window)s, 0)) or %(run)s * 0)
+        ) / %(seconds)d < %(idle)g
+        and
+        %(run)s >= %(run)s offset %(window)s
       )
       and
       time() - %(start)s > %(seconds)d
@@ -101,6 +98,14 @@ local lib = import '../lib/rule.libsonnet';
     }
   ),
 
+  // A VM with one vCPU has none to spare.
+  local idleShare = rule.record(
+    'instance_domain',
+    'vcpu_idle_vcpus',
+    'ratio' + overprovisioned.window,
+    '%s / (count without (vcpu) (%s) > 1)' % [idle.record, runTotal]
+  ),
+
   recorded+:: {
     run: run.record,
     involuntarySwitches: involuntary.record,
@@ -110,12 +115,13 @@ local lib = import '../lib/rule.libsonnet';
     blockPast: blockPast.record,
     misplacement: misplacement.record,
     idleVcpus: idle.record,
+    idleShare: idleShare.record,
   },
 
   prometheusRules+:: {
     groups+: [
       lib.group('rules.vm', [run, involuntary, pinnedOthers, pinnedSleeps, block]),
-      lib.group('rules.slow', [blockPast, misplacement, idle], config.slowInterval),
+      lib.group('rules.slow', [blockPast, misplacement, idle, idleShare], config.slowInterval),
     ],
   },
 }

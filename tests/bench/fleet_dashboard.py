@@ -27,9 +27,11 @@ SPAN, STEP = 3600, 120
 OF_HOST = ("instance:vcpu_contention:max_ratio_rate5m", "instance:vcpu_contention:avg_ratio_rate5m",
            "instance:vcpu_contention:count", "instance:vcpu_thread_density:max_ratio", "instance:vcpu_domain_info:count",
            "instance:vcpu_host_cpu_busy:ratio_rate5m", "instance:vcpu_domain_numa_misplacement_ratio:max_avg15m",
-           "instance:vcpu_host_swap_bytes_in:sum_rate5m", "instance:vcpu_domain_swap_bytes:sum", "up")
+           "instance:vcpu_host_swap_bytes_in:sum_rate5m", "instance:vcpu_domain_swap_bytes:sum",
+           "instance:vcpu_host_cpu_busy:ratio_predicted3d", "instance:vcpu_host_thread_density:ratio_predicted3d", "up")
 OF_VM = ("instance_domain:vcpu_contention:max_ratio_rate5m", "instance_domain:vcpu_contention:avg_ratio_rate5m",
-         "instance_domain:vcpu_domain_numa_misplacement_ratio:avg15m")
+         "instance_domain:vcpu_domain_numa_misplacement_ratio:avg15m", "instance_domain:vcpu_run:sum_rate5m",
+         "instance_domain:vcpu_idle_vcpus:count1d", "instance_domain:vcpu_idle_vcpus:ratio1d")
 OF_CULPRIT = "instance_domain_culprit:vcpu_stolen_by:share_rate5m"
 OF_CLUSTER = ("cluster:vcpu_contention:avg_ratio_rate5m", "cluster:vcpu_contention:max_ratio_rate5m",
               "cluster:vcpu_host_cpu_busy:ratio_rate5m", "cluster:vcpu_host_thread_density:ratio")

@@ -59,6 +59,12 @@ else
   echo "skip bench: only root makes control groups for a scrape to be measured"
 fi
 
+# It waits for the most part.
+rules_said=$(mktemp)
+trap 'rm -f "$rules_said"' EXIT
+"$(dirname "$0")/rule_cost.py" --hosts=1 --vms=1 --vcpus=2 --rounds=1 --interval=1 >"$rules_said" 2>&1 &
+rule_cost=$!
+
 parts=$(dirname "$program")/vcpu_parts
 run=$("$parts" --benchmark_filter='^(sched|text|parse_task_stat)/10$' --benchmark_min_time=0.01 2>&1)
 status=$?
@@ -80,8 +86,17 @@ if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
   status=$?
   result "bench: every query of dashboard Fleet has an answer of hosts made for it" \
     "$([ $status = 0 ] && grep -q "^[1-9][0-9]* queries one after the other" <<<"$fleet" || echo "status $status: $fleet")"
+  wait "$rule_cost"
+  status=$?
+  rules=$(<"$rules_said")
+  missing=
+  for group in $(sed -n 's/^.* name: "\(.*\)"$/\1/p' "$(dirname "$0")"/../../deploy/prometheus/vcpu_{rules,alerts}.yml); do
+    grep -q "^| $group | [0-9]* s | [0-9.]* |$" <<<"$rules" || missing+="no row '$group'; "
+  done
+  result "bench: every group of rules is measured, and all of them record something of hosts made for it" \
+    "$([ $status = 0 ] && [ -z "$missing" ] || echo "status $status: $missing$rules")"
 else
-  echo "skip bench: prometheus is not installed, which is asked dashboard Fleet's queries"
+  echo "skip bench: prometheus is not installed, which is asked dashboard Fleet's queries and evaluates the rules"
 fi
 
 if [ ! -x "$program" ]; then

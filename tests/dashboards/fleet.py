@@ -13,6 +13,9 @@ HOSTS = {
     "kvm-07": (64, 0.42, 1.1, 0, [("web-3", 8, 0.006, None, 0.33, 0), ("web-4", 8, 0.005, None, 0.07, 0)]),
     "kvm-08": (32, 0.55, 1.6, 0, [("kafka-1", 8, 0.017, "kafka-2", 0.03, 0), ("kafka-2", 8, 0.011, None, 0.02, 0)]),
 }
+# What is recorded of a day and of a week: idle vCPUs of VMs, and how much busier a host will be.
+IDLE = {"ci-runner-7": 2, "hadoop-1": 9, "web-2": 6, "erp": 3, "backup": 1, "web-4": 4, "kafka-2": 2, "ldap": 1}
+GROWTH = {"kvm-02": 0.01, "kvm-04": 0.29, "kvm-05": 0.06, "kvm-07": -0.02, "kvm-08": 0.14}
 # Machines that are VMs themselves: hypervisor, steal, busy.
 GUESTS = {"ec2-app-1": ("nitro", 0.002, 0.4), "ec2-app-2": ("nitro", 0.094, 0.8), "esx-legacy": ("vmware", 0.031, 0.6)}
 
@@ -42,10 +45,15 @@ def of_host(name):
     yield f"vcpu_host_thread_density_ratio {density}"
     yield f'vcpu_host_swap_bytes_total{{direction="in"}} 0 +{swap_in}'
     yield from of_cpus(cpus, busy)
+    yield f"instance:vcpu_host_cpu_busy:ratio_predicted3d {busy + GROWTH.get(name, 0)} ~0.01"
+    yield f"instance:vcpu_host_thread_density:ratio_predicted3d {density * (1 + GROWTH.get(name, 0))} ~0.01"
     for domain, vcpus, waits, culprit, far, swapped in vms:
         yield f'vcpu_domain_info{{domain="{domain}",uuid="",vmm="qemu",accel="kvm",machine="q35"}} 1'
         yield f'vcpu_domain_numa_misplacement_ratio{{domain="{domain}"}} {far} ~0.1'
         yield f'vcpu_domain_swap_bytes{{domain="{domain}"}} {swapped}'
+        if domain in IDLE:
+            yield f'instance_domain:vcpu_idle_vcpus:count1d{{domain="{domain}"}} {IDLE[domain]}'
+            yield f'instance_domain:vcpu_idle_vcpus:ratio1d{{domain="{domain}"}} {IDLE[domain] / vcpus}'
         for vcpu in range(vcpus):
             yield f'vcpu_run_seconds_total{{domain="{domain}",vcpu="{vcpu}"}} 0 +0.4'
             yield f'vcpu_steal_seconds_total{{domain="{domain}",vcpu="{vcpu}"}} 0 +{waits * (1 - 0.05 * vcpu)}'

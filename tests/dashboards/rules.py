@@ -239,8 +239,40 @@ def links_follow_their_row(dashboard):
                 if re.search(r"var-(?:instance|domain)=\$\{(?!__)", link["url"]))
 
 
+TEACHING = re.compile(r"(?P<shows>.+\.)\n\n\*\*Good:\*\* (?P<good>.+\.)\n\n\*\*Bad:\*\* (?P<bad>.+\.)")
+
+
 def descriptions_teach(dashboard):
-    yield from (f"{p['title']}: says too little" for p in panels(dashboard) if len(p["description"].split()) < 4)
+    """What is shown, what good looks like, what is bad: each in sentences."""
+    for panel in panels(dashboard):
+        told = TEACHING.fullmatch(panel["description"])
+        if not told or len(told["shows"].split()) < 4 or len(told["bad"].split()) < 3:
+            yield f"{panel['title']}: does not say what it shows, what is good, what is bad"
+
+
+def limits_drawn(panel):
+    """(limit, unit) of every colour and line of a panel, its columns included."""
+    settings = [panel["fieldConfig"]["defaults"]]
+    settings += [{p["id"]: p["value"] for p in o["properties"]} for o in panel["fieldConfig"]["overrides"]]
+    for setting in settings:
+        for step in setting.get("thresholds", {}).get("steps", []):
+            if step["value"] is not None:
+                yield step["value"], setting.get("unit")
+
+
+def spellings(value, unit):
+    """5%, 1 MiB, 50 ms, 2.5; one is also any."""
+    scales = {"percentunit": [(100, "%")], "s": [(1, " s"), (1000, " ms")], "Bps": [(2**-20, " MiB")], "bytes": [(2**-20, " MiB")]}
+    return [f"{value * scale:g}{name}" for scale, name in scales.get(unit, [(1, "")])] + ["any"] * (value == 1)
+
+
+def limits_drawn_are_told(dashboard):
+    """From when on it is bad, in figures."""
+    for panel in panels(dashboard):
+        told = panel["description"].partition("**Good:**")[2]
+        for value, unit in limits_drawn(panel):
+            if not any(re.search(rf"(?<![\w.]){re.escape(text)}(?!\w|\.\d)", told) for text in spellings(value, unit)):
+                yield f"{panel['title']}: draws {' or '.join(spellings(value, unit))} and does not say so"
 
 
 LINTER = [template_datasource_rule, template_job_rule, template_instance_rule, template_label_promql_rule,
@@ -248,4 +280,4 @@ LINTER = [template_datasource_rule, template_job_rule, template_instance_rule, t
           panel_no_targets_rule, target_promql_rule, target_rate_interval_rule, target_job_rule, target_instance_rule,
           target_counter_agg_rule, uneditable_dashboard]
 OURS = [drawable_panels, fixed_identity, grid_without_overlap, variables_are_defined, top_n_by_variable, target_cluster,
-        fleet_asks_recorded_series, links_name_columns, links_follow_their_row, descriptions_teach]
+        fleet_asks_recorded_series, links_name_columns, links_follow_their_row, descriptions_teach, limits_drawn_are_told]

@@ -57,7 +57,7 @@ FOREIGN_JOB = """
         labels: {{instance: "{name}:9273", cluster: "edge", __metrics_path__: "/{name}"}}
 """
 
-LINE = re.compile(r'(?P<series>(?P<name>\w+)(?:\{(?P<labels>.*)\})?) (?P<value>\S+)(?: (?P<move>[+~=])(?P<by>\S+))?')
+LINE = re.compile(r'(?P<series>(?P<name>[\w:]+)(?:\{(?P<labels>.*)\})?) (?P<value>\S+)(?: (?P<move>[+~=])(?P<by>\S+))?')
 
 
 def at(line, seconds):

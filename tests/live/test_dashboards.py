@@ -27,6 +27,7 @@ HARDWARE = "a sensor, a counter or a file of the kernel that a machine may lack"
 NO_CLUSTER = "targets need no label cluster: all of them are chosen then"
 NO_SWAP = "a machine without swap"
 NO_KVM = "guests are emulated, KVM has no part in it"
+NO_PAST = "recorded of a day or a week, and these guests have just begun"
 NO_PRESSURE = "a kernel without pressure figures, or control groups of version 1"
 OTHER_PLATFORM = "a VM is of one platform, of OpenStack here"
 # Where there may be no data, and why: a variable, a panel, "PANEL/QUERY" or "PANEL: no column NAME". All else has to be there.
@@ -34,7 +35,9 @@ MAY_BE_EMPTY = {
     "vcpu-host.json": {
         "$cluster": NO_CLUSTER, "Hottest": HARDWARE, "Temperature": HARDWARE, "Slowed down for heat": HARDWARE, "Clock": HARDWARE,
         "Machine checks": HARDWARE, "Vulnerabilities": HARDWARE, "Pressure": NO_PRESSURE, "VMs/I": NO_SWAP,
-        "VMs: no column Value #I": NO_SWAP,
+        "VMs: no column Value #I": NO_SWAP, "VMs with vCPUs to spare": NO_PAST, "CPUs busy, now and in 3d/B": NO_PAST,
+        "Density, now and in 3d/B": NO_PAST, **{f"VMs with vCPUs to spare: no column {name}": NO_PAST for name in
+                                               ("domain", "instance", *(f"Value #{letter}" for letter in "ABCD"))},
     },
     "vcpu-vm.json": {
         "$cluster": NO_CLUSTER, "Exits from the guest": NO_KVM, "Halted, and polling": NO_KVM, "Pressure of its group": NO_PRESSURE,
