@@ -5,7 +5,7 @@
 # demonstration, makes one fault after the other, and shows which alert arrives, whom it names, and that it ends after the cure.
 # What is shipped as a minute lasts a second. It leaves nothing behind, but it loads this machine: not for a host that serves.
 #
-# usage: sudo deploy/demo.sh [--keep] [--exporter FILE] [FAULT...]   the faults with such names; default: all, some 10 minutes
+# usage: sudo deploy/demo.sh [--keep] [--exporter FILE] [FAULT...]   the faults with such names; default: all, ten and a half minutes
 #        deploy/demo.sh --list                                       their names
 #   --keep           the last fault is not cured: all runs on until Ctrl-C
 #   --exporter FILE  default: build/release/vcpu_exporter, which deploy/quickstart.sh --no-run builds
