@@ -199,7 +199,8 @@ Result<std::vector<std::string>> list_names(const std::string& path) {
 
 bool is_gone(const Error& error) {
   return error.code == std::errc::no_such_file_or_directory ||
-         error.code == std::errc::no_such_process;
+         error.code == std::errc::no_such_process ||
+         error.code == std::errc::no_such_device;
 }
 
 bool is_refused(const Error& error) {

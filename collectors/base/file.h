@@ -95,7 +95,8 @@ Result<std::vector<std::string>> list_directories(const std::string& path);
 // class. In no order.
 Result<std::vector<std::string>> list_names(const std::string& path);
 
-// True for the errors that mean "this process, thread or VM has just ended".
+// True for the errors that mean "this process, thread or VM has just ended", or
+// "this group or device has just been removed" (ENODEV).
 bool is_gone(const Error& error);
 
 // True for the errors that mean "not for the user that we are".

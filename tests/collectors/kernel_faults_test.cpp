@@ -545,6 +545,18 @@ TEST_F(KernelFaultsWalk, WhatIsGoneHidesNoOther) {
            .when = 1, .said = false, .sums_too = false, .vcpus_alone = true});
 }
 
+// A group that was removed while one of its files was open, or being opened.
+TEST_F(KernelFaultsWalk, AGroupThatIsRemovedMeanwhileMakesNoCollectorFail) {
+  const auto failing = [](const Pages& pages, const Pages& /*right*/) {
+    for (const std::string& said : pages[1].said)
+      if (said.find("success") != std::string::npos) return said;
+    return std::string();
+  };
+  walk(1, {{.error = ENODEV}}, failing, [](const std::string& path) {
+    return path.find("/fs/cgroup/") != std::string::npos;
+  });
+}
+
 // Of the tasks, the groups and the pressures, which is what counts.
 TEST_F(KernelFaultsWalk, AFileThatEndsTooSoonMakesNoFigureWrong) {
   walk(1, {{.kind = Kind::kHalf}, {.kind = Kind::kLessTail}},
