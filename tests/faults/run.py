@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 import traceback
 import urllib.parse
 
@@ -110,7 +111,8 @@ def wait_for_interrupt(stage):
     stage.say("All this runs on until Ctrl-C. The libvirtd and its VMs are in a mount namespace of their own:")
     stage.say(f"$ nsenter --mount --target {os.getpid()} virsh list")
     while True:
-        signal.pause()
+        # Not pause(): a signal that comes just before it would be seen at the next one only.
+        time.sleep(1)
 
 
 def report(fault, problem, story):
