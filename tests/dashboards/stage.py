@@ -43,8 +43,10 @@ global: {{scrape_interval: 2s, evaluation_interval: 2s}}
 rule_files: ["{rules}/vcpu_*.yml"]
 scrape_configs:
   - job_name: vcpu_exporter
-    # VMs of others who test on this machine.
-    metric_relabel_configs: [{{source_labels: [domain, instance], regex: "({vms})?;{real}:9752|.*;([^k]|k[^v]|kvm-0[^1]).*", action: keep}}]
+    # Not the VMs and programs of others who work on this machine.
+    metric_relabel_configs:
+      - {{source_labels: [domain, instance], regex: "({vms})?;{real}:9752|.*;([^k]|k[^v]|kvm-0[^1]).*", action: keep}}
+      - {{source_labels: [culprit_kind, culprit, instance], regex: "([^h].*)?;.*|host;(prometheus|kworker|other);.*|host;.*;([^k]|k[^v]|kvm-0[^1]).*", action: keep}}
     static_configs:
 """
 TARGET = """      - targets: ["{address}"]
