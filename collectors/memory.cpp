@@ -154,11 +154,7 @@ class Memory final : public Collector {
       const auto in_swap = has_swap ? swap_of(vm, snapshot.cgroups->of(vm.id()),
                                               its_turn, before)
                                     : Result<Bytes>(Bytes{});
-      const bool refused = !in_swap && is_refused(in_swap.error());
-      if (refused)
-        families.source("memory_cgroups", kGroupRefused);
-      else if (!in_swap)
-        families.problem(in_swap.error().message());
+      if (!in_swap) say_unread(in_swap.error(), "memory_cgroups", families);
       const bool by_group = in_swap && *in_swap;
       const auto process = process_of(vm, has_swap && !by_group, families);
       if (!process) continue;

@@ -131,10 +131,7 @@ class Numa final : public Collector {
     const auto huge = huge_pages(vm, group.hugetlb, stat->hugetlb, families);
     // Without them it would seem to have given them back.
     if (!huge) {
-      if (is_refused(huge.error()))
-        families.source(kHugeSource, kGroupRefused);
-      else
-        families.problem(huge.error().message());
+      say_unread(huge.error(), kHugeSource, families);
       return {};
     }
     if (*huge) add_to(memory.bytes, **huge);
@@ -149,10 +146,8 @@ class Numa final : public Collector {
     const auto text = kept_.read(group.directory + "/memory.numa_stat");
     if (!text) {
       // The group of a VM that has ended is gone as a whole.
-      if (is_refused(text.error())) {
-        families.source(kGroupSource, kGroupRefused);
-      } else if (!is_gone(text.error())) {
-        families.problem(text.error().message());
+      if (!is_gone(text.error())) {
+        say_unread(text.error(), kGroupSource, families);
       } else if (exists(group.directory)) {
         families.source(kGroupSource,
                         "a VM's group has no memory.numa_stat; give it the "

@@ -53,10 +53,7 @@ QuotaCores least(const QuotaCores& a, const QuotaCores& b) {
 
 bool is_gone_or_say(const Error& error, Families& said) {
   if (is_gone(error)) return true;
-  if (is_refused(error))
-    said.source(VmQuota::kSource, kGroupRefused);
-  else
-    said.problem(error.message());
+  say_unread(error, VmQuota::kSource, said);
   return false;
 }
 

@@ -85,6 +85,13 @@ std::array<Cgroup*, 4> groups_of(VmCgroup& vm) {
 
 }  // namespace
 
+void say_unread(const Error& error, std::string_view source, Families& said) {
+  if (is_refused(error))
+    said.source(source, kGroupRefused);
+  else
+    said.problem(error.message());
+}
+
 std::string_view vm_group(std::string_view path) {
   if (name_of(path) == "container" &&
       path.find(kKubepods) != std::string_view::npos)

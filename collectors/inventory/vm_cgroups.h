@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/base/families.h"
+#include "collectors/base/result.h"
 #include "collectors/base/roots.h"
 #include "collectors/vm_id.h"
 
@@ -32,6 +34,10 @@ namespace vcpu {
 // Of a group that its owner keeps from us.
 inline constexpr std::string_view kGroupRefused =
     "a VM's control group may not be read by the user that the exporter is";
+
+// Says that something of a VM's group cannot be read: why `source` is missing
+// where we may not, else a problem.
+void say_unread(const Error& error, std::string_view source, Families& said);
 
 struct Cgroup {
   std::string directory;  // Empty: the VM has none of its own.

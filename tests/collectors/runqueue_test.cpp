@@ -56,8 +56,12 @@ void move(pid_t tid, int cpu) {
   ASSERT_EQ(::sched_setaffinity(tid, sizeof one, &one), 0);
 }
 
+std::string tasks_of(pid_t process) {
+  return "/proc/" + std::to_string(process) + "/task";
+}
+
 void pin(pid_t process, int cpu) {
-  const auto tids = list_numbers("/proc/" + std::to_string(process) + "/task");
+  const auto tids = list_numbers(tasks_of(process));
   ASSERT_TRUE(tids);
   for (const int tid : *tids) move(tid, cpu);
 }
@@ -82,9 +86,7 @@ double ran(pid_t tid) {
   return seconds(ns);
 }
 
-pid_t vcpu(const FakeVm& vm) {
-  return list_numbers("/proc/" + std::to_string(vm.pid()) + "/task")->at(1);
-}
+pid_t vcpu(const FakeVm& vm) { return list_numbers(tasks_of(vm.pid()))->at(1); }
 
 // From when this returns the VM's first vCPU runs, or waits for a CPU.
 void start_spin(FakeVm& vm, int milliseconds) {
@@ -349,10 +351,7 @@ TEST_F(Runqueue, ACpuThatIsWakingUpIsIdleAndNoTask) {
   FakeVm alone(qemu_argv("alone", "cccccccc-0000-0000-0000-000000000007"),
                {"CPU 0/KVM"});
   pin(alone.pid(), 1);
-  const auto threads =
-      list_numbers("/proc/" + std::to_string(alone.pid()) + "/task");
-  ASSERT_TRUE(threads);
-  move(threads->at(1), 0);
+  move(vcpu(alone), 0);
   scrape();
   const auto before = idle_ticks();
   const bool charged = eventually([&] {
@@ -416,9 +415,8 @@ TEST_F(Runqueue, AVhostThreadIsTheOverheadOfTheVmThatItServes) {
                 {"CPU 0/KVM"});
   if (!served.open_vhost()) GTEST_SKIP() << "there is no vhost";
   const std::string name = "vhost-" + std::to_string(served.pid());
-  const std::string own = "/proc/" + std::to_string(served.pid()) + "/task";
-  const pid_t vhost =
-      std::max(thread_named(name, "/proc"), thread_named(name, own));
+  const pid_t vhost = std::max(thread_named(name, "/proc"),
+                               thread_named(name, tasks_of(served.pid())));
   ASSERT_NE(vhost, 0) << name;
   pin(victim.pid(), 0);
   pin(served.pid(), 1);
@@ -482,8 +480,7 @@ TEST_F(RunqueueInMotion, LosesNothing) {
                {"CPU 0/KVM", "CPU 1/KVM"});
   FakeVm noisy(qemu_argv("noisy", "cccccccc-0000-0000-0000-000000000022"),
                {"CPU 0/KVM", "CPU 1/KVM"});
-  const auto threads =
-      list_numbers("/proc/" + std::to_string(moved.pid()) + "/task");
+  const auto threads = list_numbers(tasks_of(moved.pid()));
   ASSERT_TRUE(threads);
   scrape();
   const auto before = waited_;
@@ -729,8 +726,7 @@ TEST_F(RunqueueQuota, OfTheWholeVmStopsEachVcpuOfIt) {
   group_->set_quota_ms(30);
   group_->add_process(vm.pid());
   pin(vm.pid(), 0);
-  const auto vcpus =
-      list_numbers("/proc/" + std::to_string(vm.pid()) + "/task");
+  const auto vcpus = list_numbers(tasks_of(vm.pid()));
   ASSERT_TRUE(vcpus);
   first->add_thread(vcpus->at(1));
   second->add_thread(vcpus->at(2));
@@ -1129,8 +1125,7 @@ TEST_F(RunqueueCrowd, HasNoMoreAccountsThanThereIsRoomFor) {
 
   FakeVm late(qemu_argv("late", "cccccccc-0000-0000-0000-00000000000f"),
               {"CPU 0/KVM", "CPU 1/KVM"});
-  const auto threads =
-      list_numbers("/proc/" + std::to_string(late.pid()) + "/task");
+  const auto threads = list_numbers(tasks_of(late.pid()));
   ASSERT_TRUE(threads);
   program_->tell({late.pid(), threads->at(1)});
   pass(1);

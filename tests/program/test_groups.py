@@ -120,8 +120,6 @@ class HostileGroups(unittest.TestCase):
                                  expected)
                 self.assertEqual(failed(page), set())
 
-
-
     def test_a_group_so_deep_that_its_path_is_too_long_is_nobodys_and_hides_nothing(self):
         # The first is too long with what is in it, the second by itself.
         for number, last in enumerate((240, 255)):
