@@ -7,9 +7,7 @@ minutes, those to come as well. From then on a real Prometheus does nothing but 
 often as the fastest, so that nobody waits minutes; what that costs as often as shipped is reckoned. Times depend on the machine.
 """
 import argparse
-import http.server
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -17,17 +15,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
-import urllib.parse
-import urllib.request
 
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/live"))
+from monitoring import get_json, seconds  # noqa: E402
 from processes import Daemon, wait_for  # noqa: E402
+from cpu_clock import cpu_seconds  # noqa: E402
+import loopback  # noqa: E402, of tests/support
 
 RULES = [ROOT / "deploy/prometheus" / name for name in ("vcpu_rules.yml", "vcpu_alerts.yml")]
 STEP = 15  # seconds from sample to sample, as shipped
@@ -77,10 +75,6 @@ OF_SOME_VM = {'vcpu_domain_periods_total{}': 10, 'vcpu_domain_throttled_periods_
               'vcpu_domain_throttled_seconds_total{}': 0.001}
 OF_SOME_VCPU = {'vcpu_throttled_seconds_total{}': 0.001, 'vcpu_run_seconds_total{}': 0.01, 'vcpu_steal_seconds_total{}': 0.08}
 CPUS = 32
-
-
-def seconds(duration):
-    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
 
 
 def groups():
@@ -182,43 +176,27 @@ class Pages:
     """Each host's page, once: then there is nothing new."""
 
     def __init__(self, directory):
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_GET(self):
                 page = directory / self.path.rpartition("/")[2]
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                if page.exists():
-                    with open(page, "rb") as body:
-                        shutil.copyfileobj(body, self.wfile)
-                    page.unlink()
+                self.answer(page.read_bytes() if page.exists() else b"", content_type=loopback.METRICS)
+                page.unlink(missing_ok=True)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = loopback.Server(Handler)
+        self.address = self.server.address
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 def get(address, path, **parameters):
     """What Prometheus answers; nothing while it reads what is there."""
     try:
-        with urllib.request.urlopen(f"http://{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60) as answer:
-            return json.load(answer)["data"]
+        return get_json(address, f"/api/v1/{path}", timeout=60, **parameters)["data"]
     except urllib.error.HTTPError as error:
         if error.code == 503:
             return {"groups": []}
         raise
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Evaluations:

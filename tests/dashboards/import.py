@@ -3,15 +3,15 @@
 """deploy/grafana/import.sh on a stand-in for Grafana that speaks its HTTP API as documented ("Dashboard HTTP API", POST
 /api/dashboards/db). Prints "ok|not ok" lines.
 """
-import http.server
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/support"))
+import loopback  # noqa: E402
 
 
 class StandIn:
@@ -19,26 +19,21 @@ class StandIn:
         self.dashboards = {}
         received = self.dashboards
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = json.loads(self.sent())
                 allowed = self.headers["Authorization"] == "Bearer secret"
                 taken = body["dashboard"]["uid"] in received and not body.get("overwrite")
                 status = 404 if self.path != "/api/dashboards/db" else 401 if not allowed else 412 if taken else 200
                 if status == 200:
                     received[body["dashboard"]["uid"]] = body["dashboard"]
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps({"status": "success"} if status == 200 else {"message": f"error {status}"}).encode())
+                said = {"status": "success"} if status == 200 else {"message": f"error {status}"}
+                self.answer(json.dumps(said).encode(), status)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = loopback.Server(Handler).address
 
     def import_with(self, token):
-        return subprocess.run([ROOT / "deploy/grafana/import.sh", f"http://127.0.0.1:{self.server.server_port}/"], text=True,
+        return subprocess.run([ROOT / "deploy/grafana/import.sh", f"http://{self.address}/"], text=True,
                               capture_output=True, env={**os.environ, "GRAFANA_TOKEN": token})
 
 

@@ -2,7 +2,7 @@
 """What the dashboards are tried on: a real exporter on this machine, whose VMs are processes of real threads that spin, and a real
 Prometheus with the shipped rules that scrapes it. What this machine cannot make, and the other hosts of a fleet, are fixtures.
 """
-import http.server
+import contextlib
 import math
 import os
 import pathlib
@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/live"))
 from monitoring import get_json, hasten  # noqa: E402
 from processes import Daemon, wait_for  # noqa: E402
+import loopback  # noqa: E402, of tests/support, by processes
 
 REAL = "kvm-01"
 # VM: its threads, and for how much of a second they spin.
@@ -96,7 +97,7 @@ class Pages:
         host_lines = [line for line in (ROOT / "tests/dashboards/fixtures/host.txt").read_text().split("\n")
                       if line and not line.startswith("#")]
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_GET(self):
                 name, seconds = self.path[1:], time.monotonic() - start
                 if name == REAL:
@@ -104,24 +105,14 @@ class Pages:
                         body = completed(answer.read().decode(), host_lines, seconds)
                 else:
                     body = "".join(at(line, seconds) + "\n" for line in fleet.lines(name))
-                try:
-                    self.send_response(200)
-                    self.send_header("Content-Type", "text/plain; version=0.0.4")
-                    self.end_headers()
-                    self.wfile.write(body.encode())
-                except BrokenPipeError:  # Prometheus no longer waits for it.
-                    pass
+                with contextlib.suppress(BrokenPipeError):  # Prometheus no longer waits for it.
+                    self.answer(body.encode(), content_type=loopback.METRICS)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = loopback.Server(Handler)
+        self.address = self.server.address
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 class Vm:

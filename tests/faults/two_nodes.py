@@ -6,15 +6,15 @@ One of its VMs, a process that looks like a QEMU, computes on node 1 with all it
 that only holds it, is squeezed into less than it has and read all the time. After BAD pages both are cured, by the clock: there is
 no way in.
 """
-import http.server
 import pathlib
 import sys
 import tempfile
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "lab"))
+sys.path += [str(HERE.parent / "lab"), str(HERE.parent / "support")]
 import lab_guest  # noqa: E402
+import loopback  # noqa: E402
 import test_memory  # noqa: E402
 
 BAD, GOOD = 30, 60
@@ -74,7 +74,7 @@ class TwoNodes:
         self.cured = threading.Event()
         self.closed = False
         self.server = self.serve()
-        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.address = self.server.address
 
     def start(self):
         self.guest.start()
@@ -95,20 +95,12 @@ class TwoNodes:
     def serve(self):
         host = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_GET(self):
                 body = (host.page or "").encode()
-                self.send_response(200 if body else 503)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body, 200 if body else 503, loopback.METRICS)
 
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return server
+        return loopback.Server(Handler)
 
     def tells(self):
         assert not self.problem, self.problem
@@ -117,6 +109,5 @@ class TwoNodes:
     def close(self):
         self.closed = True
         self.guest.close()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
         self.directory.cleanup()

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands behind the exporter: Prometheus with the shipped rules, Alertmanager, a webhook receiver."""
 import collections
-import http.server
 import json
 import pathlib
 import re
 import shutil
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -14,12 +12,19 @@ import urllib.request
 
 from processes import Daemon, wait_for
 
+import loopback  # of tests/support, by processes
+
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
 
 
-def get_json(address, path, **parameters):
-    with urllib.request.urlopen(f"http://{address}{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
+def get_json(address, path, timeout=10, **parameters):
+    with urllib.request.urlopen(f"http://{address}{path}?{urllib.parse.urlencode(parameters)}", timeout=timeout) as answer:
         return json.load(answer)
+
+
+def seconds(duration):
+    """Of what Prometheus writes as 5m."""
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
 
 
 # How long what is shipped lasts here, each a function of the shipped duration: `wait` is an alert's `for`, `interval` that of
@@ -31,8 +36,7 @@ AT_ONCE = Pace(wait=lambda _: "3s", interval=lambda _: "1s", window=lambda _: "1
 def in_proportion(times, least=1, most=20):
     """So many times faster, but within so many seconds."""
     def shortened(shipped):
-        seconds = int(shipped[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[shipped[-1]]
-        return f"{min(max(seconds / times, least), most) * 1000:.0f}ms"
+        return f"{min(max(seconds(shipped) / times, least), most) * 1000:.0f}ms"
     return Pace(shortened, shortened, shortened, shortened)
 
 
@@ -64,20 +68,15 @@ class Webhook:
         self.received = []  # (path, alert), and with the alert when it came, by our clock
         receiver = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.sent()
                 now = time.monotonic()
                 receiver.received.extend((self.path, {**alert, "came": now}) for alert in json.loads(body)["alerts"])
-                self.send_response(200)
-                self.end_headers()
+                self.answer()
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = loopback.Server(Handler)
+        self.url = f"http://{self.server.address}"
 
     def firing(self, path, alertname):
         """{domain: alert} of what was delivered there."""
@@ -85,8 +84,7 @@ class Webhook:
                 if where == path and alert["status"] == "firing" and alert["labels"]["alertname"] == alertname}
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 class Alertmanager:

@@ -5,63 +5,46 @@ a Prometheus with our rules, which records and would alert.
 
 Usage: agent.py deploy/prometheus
 """
-import http.server
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 
 from alertmanager import free_port, until
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import loopback  # noqa: E402
+
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden/host.prom"
 TOKEN = "secret-of-remote-write"
 
 
-class Page(http.server.BaseHTTPRequestHandler):
+class Page(loopback.Handler):
     def do_GET(self):
-        body = GOLDEN.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
+        self.answer(GOLDEN.read_bytes(), content_type=loopback.METRICS)
 
 
 def gate(backend, tokens):
     """A proxy before the receiving Prometheus, which takes no tokens itself: keeps those that it saw."""
 
-    class Gate(http.server.BaseHTTPRequestHandler):
+    class Gate(loopback.Handler):
         def do_POST(self):
             tokens.add(self.headers.get("Authorization"))
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.sent()
             headers = {name: value for name, value in self.headers.items() if name not in ("Host", "Authorization")}
             request = urllib.request.Request(backend + self.path, body, headers)
             try:
                 status = urllib.request.urlopen(request, timeout=5).status
             except (urllib.error.URLError, OSError):
                 status = 503
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
+            self.answer(status=status)
 
     return Gate
-
-
-def serve(handler):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
 
 
 def ask(url, query):
@@ -90,9 +73,9 @@ def main(shipped):
         (work / "token").write_text(TOKEN)
         (work / "targets").mkdir()
         # The host under test is found by file_sd; the one of static_configs is nobody.
-        (work / "targets/kvm.yml").write_text(f"- targets: ['127.0.0.1:{serve(Page)}']\n")
+        (work / "targets/kvm.yml").write_text(f"- targets: ['{loopback.Server(Page).address}']\n")
         text = (shipped / "prometheus-agent.yml").read_text()
-        for old, new in {"https://metrics.example.com": f"http://127.0.0.1:{serve(gate(url, tokens))}",
+        for old, new in {"https://metrics.example.com": f"http://{loopback.Server(gate(url, tokens)).address}",
                          "/etc/prometheus/secrets/remote_write_token": str(work / "token"),
                          "localhost:9752": f"127.0.0.1:{free_port()}",
                          "scrape_interval: 15s": "scrape_interval: 1s"}.items():

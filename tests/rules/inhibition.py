@@ -4,19 +4,18 @@
 
 Usage: inhibition.py alertmanager.yml
 """
-import http.server
 import json
 import os
 import pathlib
 import queue
 import sys
 import tempfile
-import threading
 
 from alertmanager import ALERTMANAGER, Alertmanager, key, until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from outcome import failed, report  # noqa: E402
+import loopback  # noqa: E402
 
 
 class Webhook:
@@ -25,19 +24,12 @@ class Webhook:
     def __init__(self):
         received = self.received = queue.Queue()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                received.put((self.path, body))
-                self.send_response(200)
-                self.end_headers()
+                received.put((self.path, json.loads(self.sent())))
+                self.answer()
 
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = loopback.Server(Handler).address
 
 
 def alert(name, severity, instance, **labels):
@@ -164,7 +156,7 @@ def main(config_path):
     webhook = Webhook()
     with tempfile.TemporaryDirectory() as directory:
         config = open(config_path).read()
-        fast = config.replace("localhost:9099", f"127.0.0.1:{webhook.port}").replace("group_wait: 30s", "group_wait: 1s")
+        fast = config.replace("localhost:9099", webhook.address).replace("group_wait: 30s", "group_wait: 1s")
         for change in ["localhost:9099", "group_wait: 30s"]:
             if change not in config:
                 return report("inhibition", [f"{config_path} no longer contains '{change}'"])

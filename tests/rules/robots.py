@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """deploy/alertmanager/robot.py as a process, and a stand-in for the robots of DingTalk and WeCom groups that it speaks to."""
-import http.server
 import json
 import pathlib
 import queue
 import re
 import subprocess
 import sys
-import threading
 
 from alertmanager import until
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import loopback  # noqa: E402
 
 ROBOT = pathlib.Path(__file__).resolve().parents[2] / "deploy/alertmanager/robot.py"
 SIGNING_SECRET = "SEC0123456789"
@@ -24,25 +25,19 @@ class Group:
         self.answers = [{"errcode": 0, "errmsg": "ok"}]  # the last one for good
         group = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(loopback.Handler):
             def do_POST(self):
-                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                message = json.loads(self.sent())
                 answer = group.answers.pop(0) if len(group.answers) > 1 else group.answers[0]
                 if answer["errcode"] == 0:
                     group.received.put((self.path, message))
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
+                self.answer(json.dumps(answer).encode())
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = loopback.Server(Handler).address
 
     def url(self, robot):
         path = "robot/send?access_token" if robot == "dingtalk" else "cgi-bin/webhook/send?key"
-        return f"http://127.0.0.1:{self.server.server_port}/{path}={TOKEN}"
+        return f"http://{self.address}/{path}={TOKEN}"
 
 
 class Robot:
